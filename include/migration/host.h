@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the engine needs from the machine that embeds it: host, clock and fault-source operations.
+ * Every table starts with its size, so that it can grow without breaking a caller.
+ */
+#ifndef MIGRATION_HOST_H
+#define MIGRATION_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "migration/ram.h"
+#include "migration/status.h"
+
+typedef struct MigrationHostOps {
+    size_t size;
+
+    /* Device state is guarded by the machine lock. The engine never holds it while it waits for a
+     * peer. Recursive locking is not asked for. */
+    void (*lock)(void *opaque);
+    void (*unlock)(void *opaque);
+
+    /* Pauses all vCPUs and devices and enters `run_state` ("finish-migrate", "postmigrate",
+     * "paused"); returns when no vCPU runs any more. Any thread but a vCPU's, lock NOT held. Fine
+     * when already stopped: then only the run state changes. */
+    bool (*stop_guest)(void *opaque, const char *run_state, GError **errp);
+    /* Resumes and enters "running". Lock not held. */
+    bool (*start_guest)(void *opaque, GError **errp);
+    /* The present run state, a static string of QEMU's RunState words. Any thread. */
+    const char *(*run_state)(void *opaque);
+    /* Changes the run state of a stopped guest; false with *errp for an unknown word. */
+    bool (*set_run_state)(void *opaque, const char *run_state, GError **errp);
+    /* Whether vCPUs run. Any thread. */
+    bool (*is_running)(void *opaque);
+
+    /* Incoming side: the guest may start (false with -S). */
+    bool (*autostart)(void *opaque);
+
+    /* Memory map edits between begin and commit become one flat view. Lock held. Nested. */
+    void (*transaction_begin)(void *opaque);
+    bool (*transaction_commit)(void *opaque, GError **errp);
+
+    /* Makes each vCPU sleep that share of its time, 0..99 percent. Any thread. */
+    void (*set_throttle)(void *opaque, unsigned percent);
+
+    /* A vCPU's index for a host thread id (fault attribution), -1 if it is none. Any thread. */
+    int (*vcpu_of_thread)(void *opaque, int tid);
+
+    /* Notifications; any thread, must not block and must not call back into the engine. */
+    void (*status_changed)(void *opaque, bool incoming, MigrationStatus status);
+    void (*pass_started)(void *opaque, uint64_t pass);
+    /* The incoming side ended for good (failed, with exit-on-error): the process should exit. */
+    void (*incoming_failed)(void *opaque, const char *message);
+
+    /* fd:NAME, see channel.h. NULL: only inherited numbers. */
+    int (*resolve_fd)(void *opaque, const char *name, GError **errp);
+} MigrationHostOps;
+
+/* Time is an operation, so that tests and the simulator drive it. */
+typedef struct MigrationClockOps {
+    size_t size;
+    /* Monotonic nanoseconds. */
+    int64_t (*now_ns)(void *opaque);
+    /* Waits on cond with mutex held until it is signalled or deadline_ns has come; false: time. */
+    bool (*wait_until)(void *opaque, GCond *cond, GMutex *mutex, int64_t deadline_ns);
+} MigrationClockOps;
+
+#endif

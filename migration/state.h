@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * MigrationState and its two halves: the data model of the engine. Private to migration/.
+ *
+ * Locks, in the order in which they may be taken:
+ *   machine lock (host->lock)  device state, the registries below; never held while waiting for a
+ *                              peer
+ *   ms->lock                   status, error, channels and thread handles of both halves; short
+ *   ms->options.lock           option values; leaf
+ *   RamSave.bitmap_lock        the dirty bitmap; leaf
+ */
+#ifndef MIGRATION_STATE_H
+#define MIGRATION_STATE_H
+
+#include "migration/migration.h"
+#include "savevm.h"
+#include "stream.h"
+
+typedef struct OptionValues {
+    GMutex lock;
+    bool caps[MIGRATION_CAP__COUNT];
+    MigrationParamValue params[MIGRATION_PARAM__COUNT];
+    MigrationCompat compat;
+} OptionValues;
+
+void option_values_init(OptionValues *o);
+void option_values_clear(OptionValues *o);
+
+typedef struct RamSave RamSave; /* ram.c: the RAM section of one outgoing migration */
+typedef struct RamLoad RamLoad; /* ram-load.c: of one incoming migration */
+
+/* A block of guest memory and what both directions know of it. */
+struct RAMBlock {
+    RAMBlockInfo info; /* idstr owned */
+    MigrationState *ms;
+    uint64_t *dirty;    /* RamSave: one bit per target page, set = to be sent */
+    uint64_t *unprotected; /* RamSave: chunks whose dirty log must be cleared before reading */
+    uint64_t *received; /* RamLoad: one bit per target page */
+    uint64_t dirty_pages; /* population of `dirty` */
+};
+
+/* Counters of the outgoing side; relaxed atomics, written by the threads that send. */
+typedef struct MigrationStats {
+    uint64_t transferred, normal_pages, zero_pages;
+    uint64_t precopy_bytes, downtime_bytes, postcopy_bytes, multifd_bytes;
+    uint64_t dirty_sync_count, dirty_pages_rate, postcopy_requests;
+    uint64_t pages_per_second;
+} MigrationStats;
+
+#define STAT_ADD(field, n) __atomic_fetch_add(&(field), (n), __ATOMIC_RELAXED)
+#define STAT_SET(field, n) __atomic_store_n(&(field), (n), __ATOMIC_RELAXED)
+#define STAT_GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
+/* The outgoing half; migration.c. Fields under ms->lock unless said. */
+typedef struct Outgoing {
+    MigrationStatus status;
+    GError *error;
+    GThread *thread;
+    bool thread_running;
+    GwCancel *cancel;      /* ends a connect */
+    bool cancel_requested; /* atomic reads by the migration thread */
+    GCond cond;            /* signalled on: cancel, continue, return-path news, thread end */
+    bool continue_requested;
+    GwChannel *channel;    /* the main channel while it is open */
+    StreamWriter *writer;  /* migration thread only */
+    struct ReturnPath *return_path; /* return-path.c */
+    int64_t start_ns, setup_end_ns, downtime_start_ns, end_ns;
+    uint64_t downtime_ms, expected_downtime_ms;
+    double mbps;
+    bool was_running;      /* guest ran when the switchover began */
+    uint64_t threshold_bytes; /* migration thread; what fits into the downtime limit */
+} Outgoing;
+
+/* The incoming half; incoming.c. Fields under ms->lock unless said. */
+typedef struct Incoming {
+    MigrationStatus status;
+    GError *error;
+    bool expected;         /* -incoming was given */
+    bool started;          /* a listener or channel is in use */
+    bool exit_on_error;
+    GThread *thread;
+    bool thread_running;
+    GCond cond;
+    GwListener *listener;
+    GPtrArray *addresses;  /* of GwAddress * */
+    GwChannel *channel;
+    GMutex rp_lock;        /* one return-path message at a time */
+    bool rp_open;          /* incoming thread; the source opened the return path */
+    char run_state[64];    /* what globalstate said; "" if it said nothing */
+} Incoming;
+
+struct MigrationState {
+    char *machine_name;
+    uint8_t uuid[16];
+    bool has_uuid;
+    MigrationHostOps host;
+    void *host_opaque;
+    MigrationDirtyLogOps dirty_log;
+    void *dirty_log_opaque;
+    bool has_dirty_log;
+    MigrationClockOps clock;
+    void *clock_opaque;
+
+    GMutex lock;
+    OptionValues options;
+    GPtrArray *ram_blocks; /* of RAMBlock, largest first; machine lock, fixed while migrating */
+    SaveRegistry registry;
+    MigrationStats stats;
+    RamSave *ram_save;     /* exists from setup to cleanup of an outgoing migration */
+    RamLoad *ram_load;
+    Outgoing out;
+    Incoming in;
+    GHashTable *blockers;  /* id -> reason; ms->lock */
+    int next_blocker;
+    char global_run_state[64]; /* globalstate section to send: before the guest was stopped */
+};
+
+static inline int64_t ms_now_ns(MigrationState *ms)
+{
+    return ms->clock.now_ns(ms->clock_opaque);
+}
+
+/* ram.c, ram-load.c: register the RAM section's handlers with ms->registry (at gw_migration_new). */
+void ram_register(MigrationState *ms);
+/* Bytes of all blocks that migrate. */
+uint64_t ram_bytes_total(MigrationState *ms);
+/* Bytes still dirty by the present bitmap; any thread, approximate. */
+uint64_t ram_bytes_remaining(MigrationState *ms);
+/* Harvests the dirty log into the bitmap; counts the pass. Migration thread. */
+bool ram_dirty_sync(MigrationState *ms, GError **errp);
+
+/* global-state.c: registers the `globalstate` section. */
+void global_state_register(MigrationState *ms);
+
+#endif
