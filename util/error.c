@@ -7,6 +7,24 @@
 
 G_DEFINE_QUARK(gw-error-quark, gw_error)
 
+/* Names that a peer sent end up in messages, and these in JSON and on terminals: no control
+ * characters, valid UTF-8. */
+static void make_printable(char **message)
+{
+    char *valid;
+
+    for (char *p = *message; *p; p++) {
+        if (g_ascii_iscntrl(*p) && *p != '\n') {
+            *p = '?';
+        }
+    }
+    if (!g_utf8_validate(*message, -1, NULL)) {
+        valid = g_utf8_make_valid(*message, -1);
+        g_free(*message);
+        *message = valid;
+    }
+}
+
 bool gw_fail(GError **errp, GwErrorCode code, const char *fmt, ...)
 {
     va_list ap;
@@ -14,6 +32,7 @@ bool gw_fail(GError **errp, GwErrorCode code, const char *fmt, ...)
     va_start(ap, fmt);
     if (errp && !*errp) {
         *errp = g_error_new_valist(GW_ERROR, code, fmt, ap);
+        make_printable(&(*errp)->message);
     }
     va_end(ap);
     return false;

@@ -95,6 +95,7 @@ typedef struct GwAddress {
     GwTransport transport;
     char *host;     /* tcp; "" means any address when listening */
     char *port;     /* tcp: number or service; vsock: port */
+    int family;     /* tcp: 0 any, 4 or 6: the only IP version to use */
     char *path;     /* unix, file */
     char *fd;       /* fd: a name given to the monitor, or an inherited number */
     char **argv;    /* exec, NULL-terminated */

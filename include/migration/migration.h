@@ -35,7 +35,10 @@ typedef struct MigrationSettings {
 /* Strings and ops are copied; opaques must outlive the state. NULL with *errp if a needed
  * operation is missing. */
 MigrationState *gw_migration_new(const MigrationSettings *settings, GError **errp);
-/* Cancels what still runs, joins every thread, frees. Machine lock not held. */
+/* Cancels what still runs and joins every thread; registrations and RAM blocks stay, so that devices
+ * can be taken apart in order. No migration may be started afterwards. Machine lock not held. */
+void gw_migration_stop(MigrationState *ms);
+/* gw_migration_stop(), and frees. Machine lock not held. */
 void gw_migration_free(MigrationState *ms);
 
 /* ---- outgoing ---- */

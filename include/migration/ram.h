@@ -22,7 +22,8 @@ typedef struct RAMBlock RAMBlock;
 typedef enum RAMBlockFlags {
     RAM_BLOCK_SHARED = 1 << 0,     /* mapped MAP_SHARED */
     RAM_BLOCK_NAMED_FILE = 1 << 1, /* backed by a file that has a path (x-ignore-shared skips it) */
-    RAM_BLOCK_RESIZABLE = 1 << 2,  /* the stream may change used_length up to max_length */
+    RAM_BLOCK_RESIZABLE = 1 << 2,  /* the stream may change used_length up to max_length; while it
+                                      is 0 the block is absent: not announced to a peer */
     RAM_BLOCK_ROM = 1 << 3,        /* not written by the guest; migrates as RAM does */
 } RAMBlockFlags;
 

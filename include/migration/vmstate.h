@@ -176,6 +176,151 @@ struct VMStateDescription {
 #define VMSTATE_STRUCT_POINTER(F, S, VMSD, T) \
     { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_POINTER, .vmsd = &(VMSD), \
       .offset = vmstate_type_check(S, F, T *), .size = sizeof(T) }
+/* Further widths, arrays and versions. */
+#define VMSTATE_INT8_V(F, S, V) VMSTATE_SCALAR(F, S, int8_t, VMS_I8, V)
+#define VMSTATE_INT16_V(F, S, V) VMSTATE_SCALAR(F, S, int16_t, VMS_I16, V)
+#define VMSTATE_TIMER_V(F, S, V) VMSTATE_SCALAR(F, S, int64_t, VMS_TIMER, V)
+#define VMSTATE_BOOL_ARRAY(F, S, N) VMSTATE_SCALAR_ARRAY(F, S, N, bool, VMS_BOOL, 0)
+#define VMSTATE_INT8_ARRAY(F, S, N) VMSTATE_SCALAR_ARRAY(F, S, N, int8_t, VMS_I8, 0)
+#define VMSTATE_INT16_ARRAY(F, S, N) VMSTATE_SCALAR_ARRAY(F, S, N, int16_t, VMS_I16, 0)
+#define VMSTATE_INT32_ARRAY(F, S, N) VMSTATE_SCALAR_ARRAY(F, S, N, int32_t, VMS_I32, 0)
+#define VMSTATE_INT64_ARRAY(F, S, N) VMSTATE_SCALAR_ARRAY(F, S, N, int64_t, VMS_I64, 0)
+#define VMSTATE_TIMER_ARRAY(F, S, N) VMSTATE_SCALAR_ARRAY(F, S, N, int64_t, VMS_TIMER, 0)
+#define VMSTATE_UINT8_ARRAY_V(F, S, N, V) VMSTATE_SCALAR_ARRAY(F, S, N, uint8_t, VMS_U8, V)
+#define VMSTATE_UINT16_ARRAY_V(F, S, N, V) VMSTATE_SCALAR_ARRAY(F, S, N, uint16_t, VMS_U16, V)
+#define VMSTATE_UINT32_ARRAY_V(F, S, N, V) VMSTATE_SCALAR_ARRAY(F, S, N, uint32_t, VMS_U32, V)
+
+/* _TEST: bool TEST(void *opaque, int version_id) decides whether the field is there. */
+#define VMSTATE_SCALAR_TEST(F, S, T, KIND, TEST) \
+    { .name = #F, .kind = (KIND), .offset = vmstate_type_check(S, F, T), .size = sizeof(T), \
+      .exists = (TEST) }
+#define VMSTATE_BOOL_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, bool, VMS_BOOL, TEST)
+#define VMSTATE_UINT8_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, uint8_t, VMS_U8, TEST)
+#define VMSTATE_UINT16_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, uint16_t, VMS_U16, TEST)
+#define VMSTATE_UINT32_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, uint32_t, VMS_U32, TEST)
+#define VMSTATE_UINT64_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, uint64_t, VMS_U64, TEST)
+#define VMSTATE_INT32_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, int32_t, VMS_I32, TEST)
+#define VMSTATE_INT64_TEST(F, S, TEST) VMSTATE_SCALAR_TEST(F, S, int64_t, VMS_I64, TEST)
+
+/* Raw bytes: a member of later versions, under a condition, or `LEN` of its bytes from START. */
+#define VMSTATE_BUFFER_V(F, S, V) \
+    { .name = #F, .kind = VMS_BUFFER, .offset = offsetof(S, F), .size = sizeof(((S *)0)->F), \
+      .version_id = (V) }
+#define VMSTATE_BUFFER_TEST(F, S, TEST) \
+    { .name = #F, .kind = VMS_BUFFER, .offset = offsetof(S, F), .size = sizeof(((S *)0)->F), \
+      .exists = (TEST) }
+#define VMSTATE_BUFFER_PART(F, S, START, LEN) \
+    { .name = #F, .kind = VMS_BUFFER, .size = (LEN), \
+      .offset = offsetof(S, F) + (START) + \
+                0 * sizeof(char[(START) + (LEN) <= sizeof(((S *)0)->F) ? 1 : -1]) }
+#define VMSTATE_UNUSED_V(N, V) \
+    { .name = "unused", .kind = VMS_UNUSED, .size = (N), .version_id = (V) }
+#define VMSTATE_UNUSED_TEST(N, TEST) \
+    { .name = "unused", .kind = VMS_UNUSED, .size = (N), .exists = (TEST) }
+
+/* The member COUNT, transferred before or set up alike at both ends, says how much there is. */
+#define VMSTATE_COUNT_(S, COUNT) \
+    .num_offset = offsetof(S, COUNT), .num_size = sizeof(((S *)0)->COUNT)
+
+/* Bytes at the pointer F: COUNT of them, or COUNT * UNIT. _ALLOC replaces the buffer while loading
+ * (g_malloc); it may get MAX units at most. Without, what is there before the load is the bound. */
+#define VMSTATE_VBUFFER(F, S, COUNT) \
+    { .name = #F, .kind = VMS_VBUFFER, .offset = offsetof(S, F), .size = 1, \
+      VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_VBUFFER_ALLOC(F, S, COUNT, MAX) \
+    { .name = #F, .kind = VMS_VBUFFER, .flags = VMS_F_ALLOC, .offset = offsetof(S, F), .size = 1, \
+      .num_max = (MAX), VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_VBUFFER_MULTIPLY(F, S, COUNT, UNIT) \
+    { .name = #F, .kind = VMS_VBUFFER, .flags = VMS_F_MULTIPLY, .offset = offsetof(S, F), \
+      .size = (UNIT), VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_VBUFFER_MULTIPLY_ALLOC(F, S, COUNT, UNIT, MAX) \
+    { .name = #F, .kind = VMS_VBUFFER, .flags = VMS_F_MULTIPLY | VMS_F_ALLOC, \
+      .offset = offsetof(S, F), .size = (UNIT), .num_max = (MAX), VMSTATE_COUNT_(S, COUNT) }
+/* uint64_t words at the pointer F; COUNT is in bits. */
+#define VMSTATE_BITMAP(F, S, COUNT) \
+    { .name = #F, .kind = VMS_BITMAP, .offset = vmstate_type_check(S, F, uint64_t *), \
+      .size = sizeof(uint64_t), VMSTATE_COUNT_(S, COUNT) }
+
+/* Variable arrays: inside the struct (bounded by their size there), at a pointer (bounded by COUNT
+ * before the load), or allocated while loading (bounded by MAX). */
+#define VMSTATE_VARRAY(F, S, COUNT, T, KIND) \
+    { .name = #F, .kind = (KIND), .flags = VMS_F_VARRAY, .offset = offsetof(S, F), \
+      .size = sizeof(T), .num_max = sizeof(((S *)0)->F) / sizeof(T), VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_VARRAY_POINTER(F, S, COUNT, T, KIND) \
+    { .name = #F, .kind = (KIND), .flags = VMS_F_VARRAY | VMS_F_POINTER, \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_VARRAY_ALLOC(F, S, COUNT, MAX, T, KIND) \
+    { .name = #F, .kind = (KIND), .flags = VMS_F_VARRAY | VMS_F_POINTER | VMS_F_ALLOC, \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), .num_max = (MAX), \
+      VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_STRUCT_VARRAY(F, S, COUNT, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_VARRAY, .offset = offsetof(S, F), \
+      .size = sizeof(T), .num_max = sizeof(((S *)0)->F) / sizeof(T), .vmsd = &(VMSD), \
+      VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_STRUCT_VARRAY_POINTER(F, S, COUNT, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_VARRAY | VMS_F_POINTER, \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), .vmsd = &(VMSD), \
+      VMSTATE_COUNT_(S, COUNT) }
+#define VMSTATE_STRUCT_VARRAY_ALLOC(F, S, COUNT, MAX, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_VARRAY | VMS_F_POINTER | VMS_F_ALLOC, \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), .num_max = (MAX), \
+      .vmsd = &(VMSD), VMSTATE_COUNT_(S, COUNT) }
+
+/* Arrays of N pointers, inside the struct. Without AUTO_ALLOC both ends must have the same NULLs. */
+#define VMSTATE_ARRAY_OF_POINTER(F, S, N, T, KIND) \
+    { .name = #F, .kind = (KIND), .flags = VMS_F_ARRAY | VMS_F_ARRAY_OF_POINTER, .num = (N), \
+      .offset = offsetof(S, F), .size = sizeof(T) }
+#define VMSTATE_ARRAY_OF_POINTER_TO_STRUCT(F, S, N, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_ARRAY | VMS_F_ARRAY_OF_POINTER, .num = (N), \
+      .offset = offsetof(S, F), .size = sizeof(T), .vmsd = &(VMSD) }
+#define VMSTATE_ARRAY_OF_POINTER_AUTO_ALLOC(F, S, N, T, KIND) \
+    { .name = #F, .kind = (KIND), \
+      .flags = VMS_F_ARRAY | VMS_F_ARRAY_OF_POINTER | VMS_F_AUTO_ALLOC, .num = (N), \
+      .offset = offsetof(S, F), .size = sizeof(T) }
+#define VMSTATE_ARRAY_OF_POINTER_TO_STRUCT_AUTO_ALLOC(F, S, N, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, \
+      .flags = VMS_F_ARRAY | VMS_F_ARRAY_OF_POINTER | VMS_F_AUTO_ALLOC, .num = (N), \
+      .offset = offsetof(S, F), .size = sizeof(T), .vmsd = &(VMSD) }
+
+/* Nested objects: under a condition, at version SV of their description, at a pointer. */
+#define VMSTATE_STRUCT_TEST(F, S, TEST, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .vmsd = &(VMSD), .offset = vmstate_type_check(S, F, T), \
+      .size = sizeof(T), .exists = (TEST) }
+#define VMSTATE_VSTRUCT(F, S, VMSD, T, SV) \
+    { .name = #F, .kind = VMS_STRUCT, .vmsd = &(VMSD), .offset = vmstate_type_check(S, F, T), \
+      .size = sizeof(T), .struct_version_id = (SV) }
+#define VMSTATE_STRUCT_POINTER_V(F, S, VMSD, T, V) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_POINTER, .vmsd = &(VMSD), \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), .version_id = (V) }
+#define VMSTATE_STRUCT_POINTER_TEST(F, S, TEST, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_POINTER, .vmsd = &(VMSD), \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), .exists = (TEST) }
+#define VMSTATE_STRUCT_POINTER_ALLOC(F, S, VMSD, T) \
+    { .name = #F, .kind = VMS_STRUCT, .flags = VMS_F_POINTER | VMS_F_ALLOC, .vmsd = &(VMSD), \
+      .offset = vmstate_type_check(S, F, T *), .size = sizeof(T) }
+/* A nested object of type T that lives only while it is encoded or decoded; its first member is
+ * void *parent. pre_save fills it from the parent, post_load carries it over. */
+#define VMSTATE_WITH_TMP(T, VMSD) \
+    { .name = "tmp", .kind = VMS_TMP, .vmsd = &(VMSD), .size = sizeof(T) }
+
+/* Containers. Loading replaces their elements: those of a list are freed by its free function,
+ * new ones come from g_malloc0; a tree must free keys and values with g_free and compare uint64_t
+ * keys. A NULL member gets such a container made. MAX 0 is 65536 elements, 16 MiB of bytes. */
+#define VMSTATE_QLIST(F, S, MAX, VMSD, T) \
+    { .name = #F, .kind = VMS_QLIST, .offset = vmstate_type_check(S, F, GPtrArray *), \
+      .size = sizeof(T), .num_max = (MAX), .vmsd = &(VMSD) }
+#define VMSTATE_GTREE(F, S, MAX, VMSD, T) \
+    { .name = #F, .kind = VMS_GTREE, .offset = vmstate_type_check(S, F, GTree *), \
+      .size = sizeof(T), .num_max = (MAX), .vmsd = &(VMSD) }
+#define VMSTATE_GBYTEARRAY(F, S, MAX) \
+    { .name = #F, .kind = VMS_GBYTEARRAY, .offset = vmstate_type_check(S, F, GByteArray *), \
+      .size = 1, .num_max = (MAX) }
+
+/* A field of its own making; TYPE is its name in the description. */
+#define VMSTATE_CUSTOM(F, S, TYPE, PUT, GET) \
+    { .name = #F, .kind = VMS_CUSTOM, .offset = offsetof(S, F), .size = sizeof(((S *)0)->F), \
+      .type = (TYPE), .put = (PUT), .get = (GET) }
+
 #define VMSTATE_VALIDATE(NAME, FN) \
     { .name = (NAME), .kind = VMS_VALIDATE, .flags = VMS_F_MUST_EXIST, .exists = (FN) }
 #define VMSTATE_END { .name = NULL }
