@@ -57,15 +57,19 @@ typedef struct SaveStateEntry {
     const VMStateDescription *vmsd; /* exactly one of these two */
     const SaveVMHandlers *handlers;
     void *opaque;
-    /* incoming */
+    bool saving;           /* save_setup was called, save_cleanup is due */
+    bool ended;            /* its END was sent in this migration */
+    /* incoming; the next three under load_lock of the registry */
     bool announced;        /* START or FULL seen in this load */
     uint32_t load_section_id; /* theirs, valid while announced */
     int load_version_id;
+    bool loading;          /* load_setup was called, load_cleanup is due */
 } SaveStateEntry;
 
 typedef struct SaveRegistry {
     GPtrArray *entries; /* of SaveStateEntry, by descending priority, then registration order */
     uint32_t next_section_id;
+    pthread_mutex_t load_lock; /* leaf: in postcopy two threads read sections at the same time */
 } SaveRegistry;
 
 void save_registry_init(SaveRegistry *reg);
@@ -76,6 +80,8 @@ bool save_registry_add_iterable(SaveRegistry *reg, const char *idstr, uint32_t i
 bool save_registry_add_vmstate(SaveRegistry *reg, const char *idstr, uint32_t instance_id,
                                const VMStateDescription *vmsd, void *opaque,
                                MigrationPriority priority, GError **errp);
+/* The entry of that name and instance, NULL if there is none. */
+SaveStateEntry *save_registry_find(SaveRegistry *reg, const char *idstr, uint32_t instance_id);
 void save_registry_remove(SaveRegistry *reg, const VMStateDescription *vmsd, void *opaque);
 
 /* ---- sending; migration thread ---- */
@@ -88,7 +94,8 @@ bool savevm_state_setup(MigrationState *ms, StreamWriter *w, GError **errp);
 bool savevm_state_iterate(MigrationState *ms, StreamWriter *w, uint64_t budget, bool *done,
                           GError **errp);
 bool savevm_state_pending(MigrationState *ms, bool exact, uint64_t *bytes, GError **errp);
-/* END of every iterable; guest stopped. */
+/* END of every iterable that has not had it; guest stopped. `in_postcopy`: not yet of those that go
+ * on after the switchover. */
 bool savevm_state_complete_iterable(MigrationState *ms, StreamWriter *w, bool in_postcopy,
                                     GError **errp);
 /* FULL of everything else that is needed; guest stopped, machine lock held. `vmdesc`, if not NULL,

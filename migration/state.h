@@ -12,12 +12,15 @@
 #ifndef MIGRATION_STATE_H
 #define MIGRATION_STATE_H
 
+#include <pthread.h>
+
+#include "lock.h"
 #include "migration/migration.h"
 #include "savevm.h"
 #include "stream.h"
 
 typedef struct OptionValues {
-    GMutex lock;
+    pthread_mutex_t lock;
     bool caps[MIGRATION_CAP__COUNT];
     MigrationParamValue params[MIGRATION_PARAM__COUNT];
     MigrationCompat compat;
@@ -36,6 +39,7 @@ struct RAMBlock {
     uint64_t *dirty;    /* RamSave: one bit per target page, set = to be sent */
     uint64_t *unprotected; /* RamSave: chunks whose dirty log must be cleared before reading */
     uint64_t *received; /* RamLoad: one bit per target page */
+    uint64_t *known_zero; /* RamLoad: target pages that are known to read as zeros */
     uint64_t dirty_pages; /* population of `dirty` */
 };
 
@@ -59,7 +63,7 @@ typedef struct Outgoing {
     bool thread_running;
     GwCancel *cancel;      /* ends a connect */
     bool cancel_requested; /* atomic reads by the migration thread */
-    GCond cond;            /* signalled on: cancel, continue, return-path news, thread end */
+    pthread_cond_t cond;            /* signalled on: cancel, continue, return-path news, thread end */
     bool continue_requested;
     GwChannel *channel;    /* the main channel while it is open */
     StreamWriter *writer;  /* migration thread only */
@@ -68,6 +72,9 @@ typedef struct Outgoing {
     uint64_t downtime_ms, expected_downtime_ms;
     double mbps;
     bool was_running;      /* guest ran when the switchover began */
+    bool stopped_guest;    /* this migration paused the guest: resume it if it fails */
+    bool sent_everything;  /* EOF is on its way: the destination may own the guest */
+    uint64_t bandwidth;    /* bytes/s of the last window; migration thread */
     uint64_t threshold_bytes; /* migration thread; what fits into the downtime limit */
 } Outgoing;
 
@@ -80,13 +87,14 @@ typedef struct Incoming {
     bool exit_on_error;
     GThread *thread;
     bool thread_running;
-    GCond cond;
+    pthread_cond_t cond;
     GwListener *listener;
     GPtrArray *addresses;  /* of GwAddress * */
     GwChannel *channel;
-    GMutex rp_lock;        /* one return-path message at a time */
+    pthread_mutex_t rp_lock;        /* one return-path message at a time */
     bool rp_open;          /* incoming thread; the source opened the return path */
-    char run_state[64];    /* what globalstate said; "" if it said nothing */
+    bool abort_requested;
+    char run_state[64];    /* what globalstate said; "" if it said nothing; incoming thread */
 } Incoming;
 
 struct MigrationState {
@@ -101,7 +109,7 @@ struct MigrationState {
     MigrationClockOps clock;
     void *clock_opaque;
 
-    GMutex lock;
+    pthread_mutex_t lock;
     OptionValues options;
     GPtrArray *ram_blocks; /* of RAMBlock, largest first; machine lock, fixed while migrating */
     SaveRegistry registry;
@@ -113,6 +121,7 @@ struct MigrationState {
     GHashTable *blockers;  /* id -> reason; ms->lock */
     int next_blocker;
     char global_run_state[64]; /* globalstate section to send: before the guest was stopped */
+    struct GlobalState *global_state;
 };
 
 static inline int64_t ms_now_ns(MigrationState *ms)
@@ -122,6 +131,8 @@ static inline int64_t ms_now_ns(MigrationState *ms)
 
 /* ram.c, ram-load.c: register the RAM section's handlers with ms->registry (at gw_migration_new). */
 void ram_register(MigrationState *ms);
+/* Frees what is left of the blocks (at gw_migration_free). */
+void ram_unregister(MigrationState *ms);
 /* Bytes of all blocks that migrate. */
 uint64_t ram_bytes_total(MigrationState *ms);
 /* Bytes still dirty by the present bitmap; any thread, approximate. */
@@ -130,6 +141,15 @@ uint64_t ram_bytes_remaining(MigrationState *ms);
 bool ram_dirty_sync(MigrationState *ms, GError **errp);
 
 /* global-state.c: registers the `globalstate` section. */
-void global_state_register(MigrationState *ms);
+bool global_state_register(MigrationState *ms, GError **errp);
+/* Whether QEMU knows that RunState word. */
+bool ms_run_state_is_known(MigrationState *ms, const char *word);
+
+/* blockers.c: false with *errp if there is one; the list (ms->lock held), NULL if none. */
+bool blockers_check(MigrationState *ms, GError **errp);
+GPtrArray *blockers_list(MigrationState *ms);
+
+/* incoming.c: ends an incoming migration that waits or loads; returns at once. */
+void incoming_abort(MigrationState *ms);
 
 #endif

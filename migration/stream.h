@@ -33,6 +33,13 @@ void stream_put_str8(StreamWriter *w, const char *s);
 void stream_put_ref(StreamWriter *w, const void *mem, size_t len);
 /* Sends what is queued. False with a copy of the sticky error. */
 bool stream_flush(StreamWriter *w, GError **errp);
+/*
+ * Between hold and release nothing is sent: what is put piles up in memory. For whoever encodes
+ * under the machine lock and must not wait for the peer there. Nests. Flush after the release,
+ * without the lock.
+ */
+void stream_hold(StreamWriter *w);
+void stream_release(StreamWriter *w);
 /* The sticky error or NULL. */
 const GError *stream_writer_error(const StreamWriter *w);
 /* Makes an error sticky, from whoever notices it first; takes a copy. */
@@ -56,6 +63,12 @@ StreamReader *stream_reader_new_mem(const void *buf, size_t len, const char *nam
 void stream_reader_free(StreamReader *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StreamReader, stream_reader_free)
 
+typedef void (*StreamWaitHook)(void *opaque);
+/* Called around every read of the channel, which may wait for the peer: the device load drops the
+ * machine lock there. NULL takes them away. */
+void stream_reader_set_wait_hooks(StreamReader *r, StreamWaitHook before, StreamWaitHook after,
+                                  void *opaque);
+
 bool stream_get_u8(StreamReader *r, uint8_t *v, GError **errp);
 bool stream_get_be16(StreamReader *r, uint16_t *v, GError **errp);
 bool stream_get_be32(StreamReader *r, uint32_t *v, GError **errp);
@@ -74,6 +87,9 @@ void stream_consume(StreamReader *r, size_t n);
 /* Reads from the channel past the buffer, which must be empty: straight to the places in iov. At
  * least one byte, or 0 at the end, or -1 with *errp. */
 ssize_t stream_readv_direct(StreamReader *r, const struct iovec *iov, int n, GError **errp);
+/* Puts bytes that a direct read brought back in front of the reader, whose buffer must be empty.
+ * Takes `bytes` (g_malloc) over. */
+void stream_unread(StreamReader *r, uint8_t *bytes, size_t len);
 /* Bytes consumed since the start. */
 uint64_t stream_consumed(const StreamReader *r);
 GwChannel *stream_reader_channel(StreamReader *r);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Taking, protecting and syncing: see dirty-bitmap.h for the order in which that happens and why.
+ * Takes and protects: migration thread (urgent sends may join). Sync: one thread at a time.
+ * Spec: ram 2.5.
+ */
+#include "dirty-bitmap.h"
+
+#include "bits.h"
+
+static uint64_t chunks(const RAMBlock *b)
+{
+    return (ram_block_max_pages(b) + DIRTY_CHUNK_PAGES - 1) / DIRTY_CHUNK_PAGES;
+}
+
+void dirty_bitmap_init(RAMBlock *b)
+{
+    const uint64_t n = ram_block_pages(b);
+    const MigrationState *ms = b->ms;
+
+    dirty_bitmap_free(b);
+    b->dirty = bits_new(ram_block_max_pages(b));
+    bits_set_range(b->dirty, 0, n);
+    __atomic_store_n(&b->dirty_pages, n, __ATOMIC_RELAXED);
+    if (ms->has_dirty_log && ms->dirty_log.clear) {
+        b->unprotected = bits_new(chunks(b));
+        bits_set_range(b->unprotected, 0, chunks(b));
+    }
+}
+
+void dirty_bitmap_free(RAMBlock *b)
+{
+    g_clear_pointer(&b->dirty, g_free);
+    g_clear_pointer(&b->unprotected, g_free);
+    __atomic_store_n(&b->dirty_pages, 0, __ATOMIC_RELAXED);
+}
+
+uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *taken)
+{
+    uint64_t sum = 0;
+
+    BITS_FOREACH_WORD(i, mask, first, n) {
+        const uint64_t got = bits_atomic_take(b->dirty, i, mask);
+
+        taken[i - first / BITS_PER_WORD] = got;
+        sum += (unsigned)__builtin_popcountll(got);
+    }
+    __atomic_fetch_sub(&b->dirty_pages, sum, __ATOMIC_RELAXED);
+    return sum;
+}
+
+/* ORs into one word; returns how many bits are new. Release: whoever takes one of these bits must
+ * see the chunk marks made before. */
+static uint64_t or_word(RAMBlock *b, uint64_t i, uint64_t bits)
+{
+    const uint64_t old = __atomic_fetch_or(&b->dirty[i], bits, __ATOMIC_RELEASE);
+
+    return (unsigned)__builtin_popcountll(bits & ~old);
+}
+
+void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n)
+{
+    uint64_t sum = 0;
+
+    BITS_FOREACH_WORD(i, mask, first, n) {
+        sum += or_word(b, i, mask);
+    }
+    __atomic_fetch_add(&b->dirty_pages, sum, __ATOMIC_RELAXED);
+}
+
+bool dirty_bitmap_protect(RAMBlock *b, uint64_t first, uint64_t n, GError **errp)
+{
+    const MigrationDirtyLogOps *log = &b->ms->dirty_log;
+
+    if (!b->unprotected || n == 0) {
+        return true;
+    }
+    for (uint64_t c = first / DIRTY_CHUNK_PAGES; c <= (first + n - 1) / DIRTY_CHUNK_PAGES; c++) {
+        const uint64_t at = c * DIRTY_CHUNK_PAGES;
+        const uint64_t bit = UINT64_C(1) << c % BITS_PER_WORD;
+
+        /* The mark goes first: a sync that marks the chunk anew in between must not be undone. */
+        if (bits_atomic_take(b->unprotected, c / BITS_PER_WORD, bit) &&
+            !log->clear(b->ms->dirty_log_opaque, b, at,
+                        MIN(DIRTY_CHUNK_PAGES, ram_block_pages(b) - at), errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GError **errp)
+{
+    const uint64_t n = ram_block_pages(b);
+    const MigrationState *ms = b->ms;
+    uint64_t sum = 0;
+
+    if (!ms->has_dirty_log || n == 0) {
+        return true;
+    }
+    memset(scratch, 0, bits_words(n) * sizeof(*scratch));
+    if (!ms->dirty_log.sync(ms->dirty_log_opaque, b, 0, n, scratch, errp)) {
+        return false;
+    }
+    BITS_FOREACH_WORD(i, mask, 0, n) {
+        const uint64_t bits = scratch[i] & mask;
+
+        if (bits) {
+            if (b->unprotected) {
+                bits_atomic_set_range(b->unprotected, i * BITS_PER_WORD / DIRTY_CHUNK_PAGES, 1);
+            }
+            sum += or_word(b, i, bits);
+        }
+    }
+    __atomic_fetch_add(&b->dirty_pages, sum, __ATOMIC_RELAXED);
+    *new_pages += sum;
+    return true;
+}

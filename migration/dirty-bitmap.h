@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The dirty bitmap of each RAM block: which target pages are still to be sent.
+ *
+ * Words are changed with atomic operations only, so that the migration thread, which takes bits,
+ * and a thread that syncs or looks at them need no lock. The order that keeps every guest write:
+ *
+ *     taking thread                          syncing thread
+ *     1. take (clear) the page's bit         1. ask the log which pages were written
+ *     2. protect its chunk, if need be       2. mark their chunks unprotected
+ *     3. read the page                       3. set the pages' bits (release)
+ *
+ * A write before 3 is in what is read. A write after 2 is in the log, hence dirty at the next sync.
+ * A thread that takes a bit (acquire) sees the chunk mark that was made before the bit was set.
+ */
+#ifndef MIGRATION_DIRTY_BITMAP_H
+#define MIGRATION_DIRTY_BITMAP_H
+
+#include "ram-block.h"
+
+/* Two-step logs are protected again in pieces of this many pages (16 MiB). */
+#define DIRTY_CHUNK_PAGES UINT64_C(4096)
+
+/* Makes the block's bitmap, all set, and, if the log is a two-step one, all chunks unprotected. */
+void dirty_bitmap_init(RAMBlock *b);
+void dirty_bitmap_free(RAMBlock *b);
+
+/* Takes the dirty pages of [first, first + n): clears their bits and hands them out, word by word of
+ * the bitmap from the one that holds `first`. Returns how many. */
+uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *taken);
+/* Makes pages dirty (again). Any thread. */
+void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n);
+/* Protects the chunks of [first, first + n) that are marked. After take, before any page is read. */
+bool dirty_bitmap_protect(RAMBlock *b, uint64_t first, uint64_t n, GError **errp);
+/* Harvests the log into the bitmap. `scratch` has room for the block. Adds the number of pages that
+ * became dirty to *new_pages. One thread at a time. */
+bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GError **errp);
+
+/* The number of dirty pages. Any thread; exact when nobody changes the bitmap. */
+static inline uint64_t dirty_bitmap_count(const RAMBlock *b)
+{
+    return __atomic_load_n(&b->dirty_pages, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the commands of the stream do on the incoming side. Incoming thread.
+ * Wire: spec commands 3.1 and 3.5.
+ */
+#include "incoming.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "return-path.h"
+#include "trace.h"
+
+static bool cmd_open_return_path(MigrationState *ms, GError **errp)
+{
+    if (!gw_channel_has(ms->in.channel, GW_CHANNEL_DUPLEX)) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "OPEN_RETURN_PATH: channel 'main' has one direction only; switch the "
+                       "source's capability 'return-path' off or use tcp, unix or a socket fd");
+    }
+    pthread_mutex_lock(&ms->lock);
+    ms->in.rp_open = true;
+    pthread_mutex_unlock(&ms->lock);
+    /* No device here objects to a switchover, so the legacy mode is answered at once. */
+    if (gw_capability_get(ms, MIGRATION_CAP_SWITCHOVER_ACK) &&
+        gw_compat(ms)->switchover_ack_legacy) {
+        return rp_send(ms, MIG_RP_MSG_SWITCHOVER_ACK, NULL, 0, errp);
+    }
+    return true;
+}
+
+static bool cmd_ping(MigrationState *ms, const uint8_t *payload, GError **errp)
+{
+    if (!ms->in.rp_open) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "PING received without a return path");
+    }
+    return rp_send(ms, MIG_RP_MSG_PONG, payload, 4, errp); /* big-endian both ways */
+}
+
+static const struct {
+    const char *name;
+    int len; /* -1: variable */
+} commands[MIG_CMD__COUNT] = {
+    [MIG_CMD_OPEN_RETURN_PATH] = {"OPEN_RETURN_PATH", 0},
+    [MIG_CMD_PING] = {"PING", 4},
+    [MIG_CMD_POSTCOPY_ADVISE] = {"POSTCOPY_ADVISE", -1},
+    [MIG_CMD_POSTCOPY_LISTEN] = {"POSTCOPY_LISTEN", 0},
+    [MIG_CMD_POSTCOPY_RUN] = {"POSTCOPY_RUN", 0},
+    [MIG_CMD_POSTCOPY_RAM_DISCARD] = {"POSTCOPY_RAM_DISCARD", -1},
+    [MIG_CMD_PACKAGED] = {"PACKAGED", 4},
+    [MIG_CMD_POSTCOPY_RESUME] = {"POSTCOPY_RESUME", 0},
+    [MIG_CMD_RECV_BITMAP] = {"RECV_BITMAP", -1},
+    [MIG_CMD_SWITCHOVER_START] = {"SWITCHOVER_START", 0},
+};
+
+bool incoming_command(void *opaque, StreamReader *r, uint16_t cmd, const uint8_t *payload,
+                      uint16_t len, bool *quit, GError **errp)
+{
+    MigrationState *ms = opaque;
+
+    if (cmd >= MIG_CMD__COUNT || !commands[cmd].name) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "MIG_CMD 0x%x unknown (len 0x%x)", cmd, len);
+    }
+    if (commands[cmd].len >= 0 && commands[cmd].len != len) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "%s received with bad length - expecting %d, got %u", commands[cmd].name,
+                       commands[cmd].len, len);
+    }
+    trace_event(loadvm_command, "%s len %u", commands[cmd].name, len);
+    switch (cmd) {
+    case MIG_CMD_OPEN_RETURN_PATH:
+        return cmd_open_return_path(ms, errp);
+    case MIG_CMD_PING:
+        return cmd_ping(ms, payload, errp);
+    case MIG_CMD_SWITCHOVER_START:
+        return true; /* informational */
+    default:
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED,
+                       "%s received, but this side has no postcopy: switch the source's "
+                       "capability 'postcopy-ram' off", commands[cmd].name);
+    }
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Between the rooms of the incoming half. */
+#ifndef MIGRATION_INCOMING_H
+#define MIGRATION_INCOMING_H
+
+#include "state.h"
+
+/* LoadvmCommandOps.command; opaque is the MigrationState. Incoming thread. */
+bool incoming_command(void *opaque, StreamReader *r, uint16_t cmd, const uint8_t *payload,
+                      uint16_t len, bool *quit, GError **errp);
+
+/* Changes the status and tells the host. ms->lock not held. */
+void incoming_set_status(MigrationState *ms, MigrationStatus to);
+
+typedef struct IncomingArgs {
+    MigrationState *ms;
+    GwListener *listener; /* or NULL */
+    GwChannel *channel;   /* already connected, or NULL */
+} IncomingArgs;
+
+gpointer incoming_thread(gpointer args);
+
+#endif

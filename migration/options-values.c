@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The values of capabilities, parameters and compatibility switches of one MigrationState, and the
+ * rules between them. Any thread; ms->options.lock guards the values and is a leaf lock.
+ * Spec: qmp 5.1 (rules, in the order in which they are checked) and 5.2.
+ */
+#include "state.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "outgoing.h"
+
+void option_values_init(OptionValues *o)
+{
+    pthread_mutex_init(&o->lock, NULL);
+    for (int i = 0; i < MIGRATION_PARAM__COUNT; i++) {
+        const MigrationParamDesc *d = gw_param_desc(i);
+
+        o->params[i].num = d->def;
+        o->params[i].str = d->type == PARAM_STR ? g_strdup("") : NULL;
+    }
+    o->compat = (MigrationCompat){
+        .send_configuration = true,
+        .send_section_footer = true,
+        .store_global_state = true,
+        .send_switchover_start = true,
+    };
+}
+
+void option_values_clear(OptionValues *o)
+{
+    for (int i = 0; i < MIGRATION_PARAM__COUNT; i++) {
+        g_clear_pointer(&o->params[i].str, g_free);
+    }
+    pthread_mutex_destroy(&o->lock);
+}
+
+bool gw_capability_get(MigrationState *ms, MigrationCapability cap)
+{
+    LOCK_GUARD(&ms->options.lock);
+
+    return ms->options.caps[cap];
+}
+
+/* The whole set as it would become; no lock needed, it is the caller's copy. */
+static bool capabilities_check(const bool *caps, GError **errp)
+{
+    if (caps[MIGRATION_CAP_SWITCHOVER_ACK] && !caps[MIGRATION_CAP_RETURN_PATH]) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Capability 'switchover-ack' requires capability 'return-path'");
+    }
+    return true;
+}
+
+bool gw_capabilities_set(MigrationState *ms, const MigrationCapabilityChange *changes, size_t n,
+                         GError **errp)
+{
+    bool caps[MIGRATION_CAP__COUNT];
+
+    if (outgoing_is_running(ms)) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "There's a migration process in progress");
+    }
+    LOCK_GUARD(&ms->options.lock);
+
+    memcpy(caps, ms->options.caps, sizeof(caps));
+    for (size_t i = 0; i < n; i++) {
+        caps[changes[i].cap] = changes[i].on;
+    }
+    if (!capabilities_check(caps, errp)) {
+        return false;
+    }
+    memcpy(ms->options.caps, caps, sizeof(caps));
+    return true;
+}
+
+uint64_t gw_param_get(MigrationState *ms, MigrationParameter param)
+{
+    LOCK_GUARD(&ms->options.lock);
+
+    return ms->options.params[param].num;
+}
+
+char *gw_param_get_str(MigrationState *ms, MigrationParameter param)
+{
+    LOCK_GUARD(&ms->options.lock);
+
+    return g_strdup(ms->options.params[param].str ? ms->options.params[param].str : "");
+}
+
+static bool param_check(const MigrationParamChange *c, GError **errp)
+{
+    const MigrationParamDesc *d = gw_param_desc(c->param);
+
+    if (d->type == PARAM_STR || d->type == PARAM_BOOL) {
+        return true;
+    }
+    if (c->value.num >= d->min && c->value.num <= d->max) {
+        return true;
+    }
+    /* The words are QEMU's, because scripts match on them: they differ from option to option. */
+    if (c->param == MIGRATION_PARAM_DOWNTIME_LIMIT) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Option %s expects an integer in the range of 0 to (2000 * 1000) ms",
+                       d->name);
+    }
+    if (d->unit == UNIT_PERCENT) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Option %s expects an integer in the range of %" G_GUINT64_FORMAT
+                       " to %" G_GUINT64_FORMAT, d->name, d->min, d->max);
+    }
+    return gw_fail(errp, GW_ERROR_GENERIC,
+                   "Option %s expects a value between %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
+                   d->name, c->param == MIGRATION_PARAM_ANNOUNCE_STEP ? 0 : d->min, d->max);
+}
+
+bool gw_params_set(MigrationState *ms, const MigrationParamChange *changes, size_t n, GError **errp)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!param_check(&changes[i], errp)) {
+            return false;
+        }
+    }
+    LOCK_GUARD(&ms->options.lock);
+
+    for (size_t i = 0; i < n; i++) {
+        MigrationParamValue *v = &ms->options.params[changes[i].param];
+
+        v->num = changes[i].value.num;
+        if (gw_param_desc(changes[i].param)->type == PARAM_STR) {
+            g_free(v->str);
+            v->str = g_strdup(changes[i].value.str ? changes[i].value.str : "");
+        }
+    }
+    return true;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} compat_names[] = {
+    {"send-configuration", offsetof(MigrationCompat, send_configuration)},
+    {"send-section-footer", offsetof(MigrationCompat, send_section_footer)},
+    {"store-global-state", offsetof(MigrationCompat, store_global_state)},
+    {"send-switchover-start", offsetof(MigrationCompat, send_switchover_start)},
+    {"switchover-ack-legacy", offsetof(MigrationCompat, switchover_ack_legacy)},
+    {"multifd-flush-after-each-section",
+     offsetof(MigrationCompat, multifd_flush_after_each_section)},
+    {"x-preempt-pre-7-2", offsetof(MigrationCompat, preempt_pre_7_2)},
+    {"suppress-vmdesc", offsetof(MigrationCompat, suppress_vmdesc)},
+};
+
+bool gw_compat_set(MigrationState *ms, const char *name, bool value, GError **errp)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(compat_names); i++) {
+        if (strcmp(compat_names[i].name, name) == 0) {
+            *(bool *)((char *)&ms->options.compat + compat_names[i].offset) = value;
+            return true;
+        }
+    }
+    return gw_fail(errp, GW_ERROR_GENERIC, "Property 'migration.%s' not found", name);
+}
+
+const MigrationCompat *gw_compat(const MigrationState *ms)
+{
+    return &ms->options.compat;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The search: sources by rank, and the linear walk over blocks and pages, a word of the bitmap at a
+ * time. It looks and does not take: whoever sends takes the bits. Migration thread.
+ */
+#include "page-search.h"
+
+#include "bits.h"
+#include "dirty-bitmap.h"
+
+static bool linear_next(void *opaque, PageRange *range)
+{
+    PageSearch *ps = opaque;
+    const unsigned n = ram_block_count(ps->ms);
+
+    /* Once around, and the part of the first block that lies before the cursor. */
+    for (unsigned looked = 0; n && looked <= n; looked++) {
+        if (ps->block >= n) {
+            ps->block = 0;
+            ps->page = 0;
+            ps->passes++;
+        }
+        RAMBlock *b = ram_block_at(ps->ms, ps->block);
+        const uint64_t end = ram_block_pages(b);
+        const uint64_t at = dirty_bitmap_count(b) ? bits_find_set(b->dirty, ps->page, end) : end;
+
+        if (at < end) {
+            const uint64_t window = (at / PAGE_SEARCH_WINDOW + 1) * PAGE_SEARCH_WINDOW;
+
+            range->block = b;
+            range->first = at;
+            range->npages = MIN(window, end) - at;
+            return true;
+        }
+        ps->block++;
+        ps->page = 0;
+    }
+    return false;
+}
+
+void page_search_init(PageSearch *ps, MigrationState *ms)
+{
+    *ps = (PageSearch){.ms = ms};
+    page_search_set_source(ps, PAGE_SOURCE_LINEAR, linear_next, ps);
+}
+
+void page_search_set_source(PageSearch *ps, PageSourceId id, PageSourceFn next, void *opaque)
+{
+    ps->sources[id].next = next;
+    ps->sources[id].opaque = opaque;
+}
+
+bool page_search_next(PageSearch *ps, uint64_t max_pages, PageRange *range)
+{
+    for (int id = 0; id < PAGE_SOURCE__COUNT; id++) {
+        if (ps->sources[id].next && ps->sources[id].next(ps->sources[id].opaque, range)) {
+            range->source = id;
+            range->npages = MIN(range->npages, MAX(max_pages, 1));
+            if (id == PAGE_SOURCE_LINEAR) {
+                ps->page = range->first + range->npages;
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+void page_search_seek(PageSearch *ps, const RAMBlock *block, uint64_t page)
+{
+    for (unsigned i = 0; i < ram_block_count(ps->ms); i++) {
+        if (ram_block_at(ps->ms, i) == block) {
+            ps->block = i;
+            ps->page = page;
+            return;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What query-migrate shows of both sides: a consistent copy under ms->lock, counters by relaxed
+ * atomics. Any thread, never waits. Spec: qmp 5.4 (which field is there in which state).
+ */
+#include "outgoing.h"
+
+static const char *const status_names[MIGRATION_STATUS__COUNT] = {
+    [MIGRATION_STATUS_NONE] = "none",
+    [MIGRATION_STATUS_SETUP] = "setup",
+    [MIGRATION_STATUS_CANCELLING] = "cancelling",
+    [MIGRATION_STATUS_CANCELLED] = "cancelled",
+    [MIGRATION_STATUS_ACTIVE] = "active",
+    [MIGRATION_STATUS_POSTCOPY_DEVICE] = "postcopy-device",
+    [MIGRATION_STATUS_POSTCOPY_ACTIVE] = "postcopy-active",
+    [MIGRATION_STATUS_POSTCOPY_PAUSED] = "postcopy-paused",
+    [MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP] = "postcopy-recover-setup",
+    [MIGRATION_STATUS_POSTCOPY_RECOVER] = "postcopy-recover",
+    [MIGRATION_STATUS_COMPLETED] = "completed",
+    [MIGRATION_STATUS_FAILING] = "failing",
+    [MIGRATION_STATUS_FAILED] = "failed",
+    [MIGRATION_STATUS_COLO] = "colo",
+    [MIGRATION_STATUS_PRE_SWITCHOVER] = "pre-switchover",
+    [MIGRATION_STATUS_DEVICE] = "device",
+    [MIGRATION_STATUS_WAIT_UNPLUG] = "wait-unplug",
+};
+
+const char *gw_migration_status_name(MigrationStatus status)
+{
+    return status < MIGRATION_STATUS__COUNT ? status_names[status] : "unknown";
+}
+
+static bool status_is_active_like(MigrationStatus s)
+{
+    return outgoing_status_is_running(s) && s != MIGRATION_STATUS_SETUP;
+}
+
+static bool status_is_postcopy(MigrationStatus s)
+{
+    return s >= MIGRATION_STATUS_POSTCOPY_DEVICE && s <= MIGRATION_STATUS_POSTCOPY_RECOVER;
+}
+
+static void fill_ram(MigrationState *ms, MigrationInfo *info)
+{
+    const MigrationStats *st = &ms->stats;
+    const bool done = info->status == MIGRATION_STATUS_COMPLETED;
+
+    info->has_ram = true;
+    info->ram = (MigrationRamInfo){
+        .transferred = STAT_GET(st->transferred),
+        .total = ram_bytes_total(ms),
+        .remaining = done ? 0 : ram_bytes_remaining(ms),
+        .duplicate_pages = STAT_GET(st->zero_pages),
+        .normal_pages = STAT_GET(st->normal_pages),
+        .dirty_pages_rate = done ? 0 : STAT_GET(st->dirty_pages_rate),
+        .mbps = ms->out.mbps,
+        .dirty_sync_count = STAT_GET(st->dirty_sync_count),
+        .postcopy_requests = STAT_GET(st->postcopy_requests),
+        .page_size = GW_TARGET_PAGE_SIZE,
+        .multifd_bytes = STAT_GET(st->multifd_bytes),
+        .precopy_bytes = STAT_GET(st->precopy_bytes),
+        .downtime_bytes = STAT_GET(st->downtime_bytes),
+        .postcopy_bytes = STAT_GET(st->postcopy_bytes),
+        .pages_per_second = STAT_GET(st->pages_per_second),
+    };
+    if (done && info->total_time) {
+        info->ram.mbps = (double)info->ram.transferred * 8 / ((double)info->total_time * 1000);
+    }
+    info->remaining = info->ram.remaining;
+}
+
+static void fill_times(MigrationState *ms, MigrationInfo *info)
+{
+    const Outgoing *out = &ms->out;
+    const int64_t now = out->end_ns ? out->end_ns : ms_now_ns(ms);
+
+    info->has_times = true;
+    info->total_time = (uint64_t)((now - out->start_ns) / 1000000);
+    if (out->setup_end_ns) {
+        info->setup_time = (uint64_t)((out->setup_end_ns - out->start_ns) / 1000000);
+    }
+    if (info->status == MIGRATION_STATUS_COMPLETED || status_is_postcopy(info->status)) {
+        info->has_downtime = true;
+        info->downtime = out->downtime_ms;
+    } else {
+        info->has_expected_downtime = true;
+        info->expected_downtime = out->expected_downtime_ms;
+    }
+}
+
+void gw_migration_query(MigrationState *ms, MigrationInfo *info)
+{
+    LOCK_GUARD(&ms->lock);
+    const Outgoing *out = &ms->out;
+
+    *info = (MigrationInfo){.status = out->status};
+    info->error_desc = out->error ? g_strdup(out->error->message) : NULL;
+    info->blocked_reasons = blockers_list(ms);
+    if (status_is_active_like(out->status) || out->status == MIGRATION_STATUS_COMPLETED) {
+        fill_times(ms, info);
+        fill_ram(ms, info);
+    }
+}
+
+void gw_incoming_query(MigrationState *ms, MigrationInfo *info)
+{
+    LOCK_GUARD(&ms->lock);
+    const Incoming *in = &ms->in;
+
+    *info = (MigrationInfo){.status = in->status};
+    info->error_desc = in->error ? g_strdup(in->error->message) : NULL;
+    if (in->addresses && outgoing_status_is_running(in->status)) {
+        info->socket_addresses =
+            g_ptr_array_new_with_free_func((GDestroyNotify)gw_address_free);
+        for (guint i = 0; i < in->addresses->len; i++) {
+            g_ptr_array_add(info->socket_addresses,
+                            gw_address_copy(g_ptr_array_index(in->addresses, i)));
+        }
+    }
+}
+
+void gw_migration_info_clear(MigrationInfo *info)
+{
+    g_clear_pointer(&info->error_desc, g_free);
+    g_clear_pointer(&info->blocked_reasons, g_ptr_array_unref);
+    g_clear_pointer(&info->socket_addresses, g_ptr_array_unref);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The block list of the START section: every block of the source must exist here with the same
+ * length, or be resizable to it. A local block that is not listed keeps its contents.
+ * Incoming thread. Wire: spec ram 2.3.
+ */
+#include <inttypes.h>
+
+#include "error.h"
+#include "ram-load.h"
+
+static bool load_length(RAMBlock *b, uint64_t length, GError **errp)
+{
+    if (length == b->info.used_length) {
+        return true;
+    }
+    if (!(b->info.flags & RAM_BLOCK_RESIZABLE)) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "Size mismatch: %s: 0x%" PRIx64 " != 0x%" PRIx64
+                       ": give both sides the same memory size and firmware",
+                       b->info.idstr, length, b->info.used_length);
+    }
+    if (length > b->info.max_length) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "Size mismatch: %s: 0x%" PRIx64 " is more than this block's maximum 0x%"
+                       PRIx64, b->info.idstr, length, b->info.max_length);
+    }
+    b->info.used_length = length;
+    return true;
+}
+
+bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **errp)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+    while (total > 0) {
+        char id[256];
+        uint64_t length;
+        RAMBlock *b;
+
+        if (!stream_get_str8(r, id, errp) || !stream_get_be64(r, &length, errp)) {
+            g_prefix_error(errp, "RAM block list: ");
+            return false;
+        }
+        b = gw_ram_block_find(ld->ms, id);
+        if (!b) {
+            return gw_fail(errp, GW_ERROR_PROTOCOL,
+                           "Unknown ramblock \"%s\", cannot accept migration: the machines differ",
+                           id);
+        }
+        if (!g_hash_table_add(seen, b)) {
+            return gw_fail(errp, GW_ERROR_PROTOCOL, "RAM block '%s' is listed twice", id);
+        }
+        if (length > total || length % GW_TARGET_PAGE_SIZE) {
+            return gw_fail(errp, GW_ERROR_PROTOCOL,
+                           "RAM block '%s': length 0x%" PRIx64
+                           " is not a number of pages within the 0x%" PRIx64 " bytes left of the "
+                           "total", id, length, total);
+        }
+        if (!load_length(b, length, errp)) {
+            return false;
+        }
+        total -= length;
+    }
+    return true;
+}

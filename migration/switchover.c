@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The switchover of a precopy: stop the guest, send the rest of RAM and the device state, and learn
+ * whether the destination took the guest. Migration thread.
+ * Wire: spec stream 1.6 (6-10) and 1.8.
+ *
+ * Exactly one side may run afterwards. With a return path the destination says SHUT 0 when it has
+ * loaded everything and starts only when this side has closed the channel in answer; until that
+ * SHUT this side may take the guest back, with one exception: a cancel after the last byte was sent
+ * leaves it paused (see give_guest_back in migration-thread.c).
+ */
+#include "outgoing.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "return-path.h"
+
+static bool stop_guest(MigrationState *ms, GError **errp)
+{
+    Outgoing *out = &ms->out;
+
+    if (out->stopped_guest) {
+        return true;
+    }
+    out->was_running = ms->host.is_running(ms->host_opaque);
+    g_strlcpy(ms->global_run_state, ms->host.run_state(ms->host_opaque),
+              sizeof(ms->global_run_state));
+    pthread_mutex_lock(&ms->lock);
+    out->downtime_start_ns = ms_now_ns(ms);
+    pthread_mutex_unlock(&ms->lock);
+    out->stopped_guest = true;
+    return ms->host.stop_guest(ms->host_opaque, "finish-migrate", errp);
+}
+
+/* pre-switchover: the guest is stopped; someone prepares storage or network, then continues. */
+static bool pause_before_switchover(MigrationState *ms, GError **errp)
+{
+    if (!gw_capability_get(ms, MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER)) {
+        return outgoing_set_status(ms, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_DEVICE) ||
+               gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
+    }
+    outgoing_set_status(ms, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_PRE_SWITCHOVER);
+    pthread_mutex_lock(&ms->lock);
+    while (!ms->out.continue_requested && !outgoing_cancel_requested(ms)) {
+        outgoing_wait(ms, -1);
+    }
+    pthread_mutex_unlock(&ms->lock);
+    return outgoing_set_status(ms, MIGRATION_STATUS_PRE_SWITCHOVER, MIGRATION_STATUS_DEVICE) ||
+           gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
+}
+
+static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
+{
+    g_autofree char *vmdesc = NULL;
+    bool ok;
+
+    ms->host.lock(ms->host_opaque);
+    ok = savevm_state_complete_devices(ms, w, gw_compat(ms)->suppress_vmdesc ? NULL : &vmdesc,
+                                       errp);
+    ms->host.unlock(ms->host_opaque);
+    if (!ok) {
+        return false;
+    }
+    stream_put_u8(w, QEMU_VM_EOF);
+    /* From here on the destination may have all that it needs. */
+    ms->out.sent_everything = true;
+    if (!stream_flush(w, errp)) {
+        return false;
+    }
+    if (vmdesc) {
+        savevm_put_vmdesc(w, vmdesc);
+    }
+    return stream_flush(w, errp);
+}
+
+/* Blocks until SHUT or the end of the return path; a cancel shuts the channel down. */
+static bool wait_for_shut(MigrationState *ms, GError **errp)
+{
+    const ReturnPathNews *news;
+    bool ok = true;
+
+    if (!ms->out.return_path) {
+        return true;
+    }
+    pthread_mutex_lock(&ms->lock);
+    news = return_path_news(ms->out.return_path);
+    while (!news->ended) {
+        outgoing_wait(ms, -1);
+    }
+    if (!news->shut) {
+        g_propagate_error(errp, g_error_copy(news->error));
+        ok = false;
+    } else if (news->shut_value) {
+        ok = gw_fail(errp, GW_ERROR_PROTOCOL,
+                     "Sibling indicated error %u: the destination could not load the guest, see "
+                     "its error", news->shut_value);
+    }
+    pthread_mutex_unlock(&ms->lock);
+    return ok;
+}
+
+bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
+{
+    Outgoing *out = &ms->out;
+    uint64_t before;
+
+    if (!stop_guest(ms, errp) || !pause_before_switchover(ms, errp)) {
+        return false;
+    }
+    before = stream_written(w);
+    if (gw_compat(ms)->send_switchover_start) {
+        savevm_put_command(w, MIG_CMD_SWITCHOVER_START, NULL, 0);
+    }
+    if (!savevm_state_complete_iterable(ms, w, false, errp) || !send_devices(ms, w, errp)) {
+        return false;
+    }
+    STAT_ADD(ms->stats.downtime_bytes, stream_written(w) - before);
+    STAT_SET(ms->stats.transferred, stream_written(w));
+    if (!wait_for_shut(ms, errp) ||
+        (!out->return_path && !gw_channel_finish(out->channel, errp))) {
+        return false;
+    }
+    pthread_mutex_lock(&ms->lock);
+    out->downtime_ms = (uint64_t)((ms_now_ns(ms) - out->downtime_start_ns) / 1000000);
+    pthread_mutex_unlock(&ms->lock);
+    return true;
+}
