@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All test suites, one after the other; the last line counts them: N passed, N failed, N skipped.
+
+unit tests run three times: plain, under the address and undefined sanitizers, and under the thread
+sanitizer. qtest and interop drive the binary over QMP. A suite that cannot run says why and counts
+as skipped; nothing is skipped silently."""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.bad = []
+
+    def add(self, suite, name, result):
+        if result == "pass":
+            self.passed += 1
+        elif result == "skip":
+            self.skipped += 1
+        else:
+            self.failed += 1
+            self.bad.append(f"{suite}: {name}")
+
+
+def run(cmd, **kw):
+    print("+", " ".join(map(str, cmd)), flush=True)
+    return subprocess.run(cmd, cwd=TOP, **kw).returncode
+
+
+def meson_results(builddir):
+    """(name, pass|fail|skip) of each program; a test that ran nothing but skips counts as one."""
+    log = builddir / "meson-logs" / "testlog.json"
+    if not log.exists():
+        return
+    for line in log.read_text().splitlines():
+        t = json.loads(line)
+        result = {"OK": "pass", "SKIP": "skip", "EXPECTEDFAIL": "pass"}.get(t["result"], "fail")
+        yield t["name"], result
+
+
+def unit(tally, builddir, label):
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",
+               UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+               TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1")
+    log = builddir / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    code = run(["meson", "test", "-C", builddir, "--suite", "unit", "--print-errorlogs",
+                "--timeout-multiplier", "4"], env=env)
+    results = list(meson_results(builddir))
+    for name, result in results:
+        tally.add(label, name, result)
+    if code and not any(r == "fail" for _, r in results):
+        tally.add(label, "meson test did not run to its end", "fail")
+
+
+def sanitized(tally, label):
+    builddir = TOP / f"build-{label}"
+    if not (builddir / "build.ninja").exists():
+        if run(["./configure", f"--builddir={builddir}", f"--sanitize={SANITIZERS[label]}"]):
+            tally.add(label, "configure", "fail")
+            return
+    if run(["ninja", "-C", builddir, "unit-tests"]):
+        tally.add(label, "build", "fail")
+        return
+    unit(tally, builddir, f"unit-{label}")
+
+
+def pytest(tally, builddir, suite):
+    folder = TOP / "tests" / suite
+    report = builddir / f"pytest-{suite}.xml"
+    report.unlink(missing_ok=True)
+    env = dict(os.environ, GODWIT_BIN=str(builddir / "godwit-system-x86_64"),
+               GODWIT_BUILD=str(builddir))
+    code = run(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+                f"--junitxml={report}", folder], env=env)
+    if not report.exists():
+        tally.add(suite, "pytest did not run to its end", "fail")
+        return
+    cases = xml.etree.ElementTree.parse(report).getroot().iter("testcase")
+    for case in cases:
+        kinds = {child.tag for child in case}
+        bad = kinds & {"failure", "error"}
+        result = "fail" if bad else "skip" if "skipped" in kinds else "pass"
+        tally.add(suite, f"{case.get('classname')}::{case.get('name')}", result)
+    if code not in (0, 1, 5):
+        tally.add(suite, f"pytest ended with code {code}", "fail")
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--builddir", default="build", type=pathlib.Path)
+    ap.add_argument("--suite", action="append", choices=["lint", "unit", "asan", "tsan", "qtest",
+                                                         "interop", "libvirt"])
+    args = ap.parse_args()
+    builddir = (TOP / args.builddir).resolve()
+    suites = args.suite or ["lint", "unit", "qtest", "interop", "asan", "tsan"]
+    tally = Tally()
+
+    if run(["ninja", "-C", builddir]):
+        tally.add("build", "ninja", "fail")
+        suites = []
+    for suite in suites:
+        if suite == "lint":
+            code = run([sys.executable, "scripts/lint.py"])
+            tally.add("lint", "house rules", "fail" if code else "pass")
+        elif suite == "unit":
+            unit(tally, builddir, "unit")
+        elif suite in SANITIZERS:
+            sanitized(tally, suite)
+        else:
+            pytest(tally, builddir, suite)
+    for name in tally.bad:
+        print("FAILED", name)
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
