@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fd:NAME: a descriptor that somebody handed in. Sockets become socket channels; pipes and character
- * devices become a channel in the direction they are open for; regular files are refused.
+ * fd:NAME: a descriptor that somebody handed in. Sockets become socket channels; pipes and
+ * character devices become a channel in the direction they are open for; regular files are refused.
  * One reader and one writer thread; `wake` is how any other thread ends their waiting.
  * Spec: channels 4.1.
  */

@@ -16,8 +16,9 @@
 #include "ram-wire.h"
 #include "zero-page.h"
 
-/* Pages that one direct read may expect: an iovec for each header and each page, within IOV_MAX. */
-#define RAM_LOAD_SPECULATE_MAX 511
+/* Pages that one direct read may expect. An iovec for each header and page: 511 fit into one call. At
+ * the end of a PART the guess is wrong, so a smaller bound loses less there and costs nothing else. */
+#define RAM_LOAD_SPECULATE_MAX 127
 
 /* One channel that carries page records: CONTINUE refers to its own last record. */
 typedef struct RamLoadChannel {

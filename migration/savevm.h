@@ -9,6 +9,8 @@
 #ifndef MIGRATION_SAVEVM_H
 #define MIGRATION_SAVEVM_H
 
+#include <pthread.h>
+
 #include "migration/migration.h"
 #include "stream.h"
 

@@ -29,6 +29,9 @@ def main():
     for target in targets:
         corpus = builddir / "corpus" / target.name
         corpus.mkdir(parents=True, exist_ok=True)
+        seeds = target.with_name(target.name.replace("fuzz-", "seed-", 1))
+        if seeds.exists():
+            subprocess.run([seeds, corpus], check=True)
         print(f"== {target.name}: {args.seconds} s", flush=True)
         code = subprocess.run([target, corpus, f"-max_total_time={args.seconds}", "-timeout=10",
                                "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"],

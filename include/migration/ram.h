@@ -55,7 +55,8 @@ RAMBlock *gw_ram_block_find(MigrationState *ms, const char *idstr);
  * Two-step logs (KVM with manual protect) report pages in sync() and protect them again only in
  * clear(); one-step logs do both in sync() and leave `clear` NULL. The engine calls clear() for a
  * range before it reads any page of that range that sync() reported, so that a write in between
- * is never lost.
+ * is never lost. clear() acts on pages that sync() has reported and no others: one that was written
+ * since is not in the engine's bitmap yet and must stay in the log.
  */
 typedef struct MigrationDirtyLogOps {
     size_t size;      /* sizeof of the caller's struct */

@@ -46,7 +46,7 @@ typedef enum VMStateKind {
     VMS_UNUSED,     /* `size` zero bytes, ignored on load */
     VMS_BITMAP,     /* uint64_t words at a pointer; the number of bits is another field */
     VMS_STRUCT,     /* nested object described by `vmsd` */
-    VMS_TMP,        /* nested object of `size` bytes made on the fly: first member is void *parent */
+    VMS_TMP,        /* object of `size` bytes made on the fly: first member is void *parent */
     VMS_QLIST,      /* GPtrArray * of objects described by `vmsd`, `size` bytes each */
     VMS_GTREE,      /* GTree *: uint64_t keys (boxed, uint64_t *), values described by `vmsd` */
     VMS_GBYTEARRAY, /* GByteArray * */
@@ -125,7 +125,8 @@ struct VMStateDescription {
       .version_id = (V) }
 #define VMSTATE_SCALAR_ARRAY(F, S, N, T, KIND, V) \
     { .name = #F, .kind = (KIND), .flags = VMS_F_ARRAY, .num = (N), .size = sizeof(T), \
-      .offset = offsetof(S, F) + 0 * sizeof(char[sizeof(((S *)0)->F) == (N) * sizeof(T) ? 1 : -1]), \
+      .offset = offsetof(S, F) + \
+                0 * sizeof(char[sizeof(((S *)0)->F) == (N) * sizeof(T) ? 1 : -1]), \
       .version_id = (V) }
 
 #define VMSTATE_BOOL(F, S) VMSTATE_SCALAR(F, S, bool, VMS_BOOL, 0)
@@ -266,7 +267,7 @@ struct VMStateDescription {
       .offset = vmstate_type_check(S, F, T *), .size = sizeof(T), .num_max = (MAX), \
       .vmsd = &(VMSD), VMSTATE_COUNT_(S, COUNT) }
 
-/* Arrays of N pointers, inside the struct. Without AUTO_ALLOC both ends must have the same NULLs. */
+/* Arrays of N pointers, inside the struct. Without AUTO_ALLOC both ends have the same NULLs. */
 #define VMSTATE_ARRAY_OF_POINTER(F, S, N, T, KIND) \
     { .name = #F, .kind = (KIND), .flags = VMS_F_ARRAY | VMS_F_ARRAY_OF_POINTER, .num = (N), \
       .offset = offsetof(S, F), .size = sizeof(T) }

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest that writes while it is sent, over a two-step dirty log made of software: the log traps
+ * only the first write after a page was protected, as KVM's does. Whatever the timing, after the
+ * last pass the target's memory is the source's.
+ */
+#include "channel-mem.h"
+#include "dirty-bitmap.h"
+#include "ram-fixture.h"
+
+#define PAGES 9000
+
+/*
+ * Per page: `protected_` says that a write is trapped; a trapped write sets `log` and takes the
+ * protection away. The guest marks before it stores the data, as hardware does.
+ */
+typedef struct Guest {
+    RAMBlock *block;
+    uint8_t *protected_;  /* atomic, one byte per page */
+    uint64_t *log;        /* atomic, kept until clear */
+    uint64_t *reported;   /* by sync and not cleared since; migration thread */
+    GMutex lock;          /* a trap and a clear of the same page do not overlap */
+    bool quit;            /* atomic */
+    uint64_t traps;       /* atomic */
+    bool late_writes;     /* the guest writes to reported pages right before each protect */
+    uint64_t late_value;
+    uint32_t seed;
+} Guest;
+
+/* A vCPU's store races with whoever sends the page, on purpose: the thread sanitizer must not look. */
+__attribute__((noinline, no_sanitize("thread"))) static void guest_store(uint64_t *p, uint64_t value)
+{
+    *(volatile uint64_t *)p = value;
+}
+
+static void guest_write(Guest *g, uint64_t page, uint64_t value)
+{
+    uint64_t *p = (uint64_t *)ram_block_page(g->block, page);
+
+    g_mutex_lock(&g->lock);
+    if (g->protected_[page]) {
+        bits_atomic_set_range(g->log, page, 1);
+        g->protected_[page] = 0;
+        STAT_ADD(g->traps, 1);
+    }
+    guest_store(&p[value % (PAGE / 8)], value); /* under the lock: it belongs to the trap */
+    g_mutex_unlock(&g->lock);
+}
+
+static gpointer guest_thread(gpointer opaque)
+{
+    Guest *g = opaque;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(g->seed);
+
+    while (!__atomic_load_n(&g->quit, __ATOMIC_ACQUIRE)) {
+        const uint64_t page = (uint64_t)g_rand_int_range(rand, 0, PAGES);
+
+        /* Zeros too, so that pages change between the two kinds of record. */
+        guest_write(g, page, g_rand_int_range(rand, 0, 3) ? g_rand_int(rand) : 0);
+        /* Slow: a page that is written again soon would hide that a write was lost. */
+        g_usleep(20);
+    }
+    return NULL;
+}
+
+static bool log_start(void *opaque, GError **errp)
+{
+    Guest *g = opaque;
+
+    g_mutex_lock(&g->lock);
+    bits_atomic_set_range(g->log, 0, PAGES); /* all written, none protected */
+    bits_set_range(g->reported, 0, PAGES);
+    g_mutex_unlock(&g->lock);
+    return true;
+}
+
+static void log_stop(void *opaque)
+{
+}
+
+static bool log_sync(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages, uint64_t *bitmap,
+                     GError **errp)
+{
+    Guest *g = opaque;
+
+    for (uint64_t i = 0; i < bits_words(npages); i++) {
+        g->reported[i] |= __atomic_load_n(&g->log[i], __ATOMIC_ACQUIRE);
+        bitmap[i] |= g->reported[i];
+    }
+    return true;
+}
+
+static bool log_clear(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages, GError **errp)
+{
+    Guest *g = opaque;
+
+    for (uint64_t p = first; p < first + npages; p++) {
+        /* A page that was written after the sync stays in the log. */
+        if (!bits_test(g->reported, p)) {
+            continue;
+        }
+        bits_clear_range(g->reported, p, 1);
+        g_mutex_lock(&g->lock);
+        if (g->late_writes && p % 3 == 0) {
+            guest_store((uint64_t *)ram_block_page(b, p), ++g->late_value);
+        }
+        bits_atomic_take(g->log, p / 64, UINT64_C(1) << p % 64);
+        g->protected_[p] = 1;
+        g_mutex_unlock(&g->lock);
+    }
+    return true;
+}
+
+typedef struct Target {
+    MigrationState *ms;
+    GwChannel *ch;
+} Target;
+
+static gpointer target_thread(gpointer opaque)
+{
+    Target *t = opaque;
+    g_autoptr(StreamReader) r = stream_reader_new(t->ch);
+    GError *err = NULL;
+    uint8_t more;
+
+    for (;;) {
+        g_assert_true(stream_get_u8(r, &more, &err));
+        if (!more) {
+            return NULL;
+        }
+        if (!ram_load_state(t->ms, r, 4, &err)) {
+            g_error("%s", err->message);
+        }
+    }
+}
+
+typedef struct Run {
+    Guest g;
+    MigrationState *src;
+    Target t;
+    RAMBlock *copy;
+    GThread *target;
+    GwChannel *ch;
+    StreamWriter *w;
+} Run;
+
+static void run_start(Run *r)
+{
+    *r = (Run){.src = fixture_new(), .t = {.ms = fixture_new()}};
+    r->copy = fixture_block(r->t.ms, "ram", PAGES, 0);
+    r->g.block = fixture_block(r->src, "ram", PAGES, 0);
+    r->g.protected_ = g_malloc0(PAGES);
+    r->g.log = bits_new(PAGES);
+    r->g.reported = bits_new(PAGES);
+    g_mutex_init(&r->g.lock);
+    r->src->has_dirty_log = true;
+    r->src->dirty_log = (MigrationDirtyLogOps){.size = sizeof(r->src->dirty_log), .name = "toy",
+                                               .start = log_start, .stop = log_stop,
+                                               .sync = log_sync, .clear = log_clear};
+    r->src->dirty_log_opaque = &r->g;
+    g_assert_true(gw_channel_mem_pair(1 << 20, &r->ch, &r->t.ch));
+    r->w = stream_writer_new(r->ch);
+    g_assert_true(ram_load_setup(r->t.ms, NULL));
+    r->target = g_thread_new("target", target_thread, &r->t);
+}
+
+static bool run_part(Run *r)
+{
+    bool done;
+
+    stream_put_u8(r->w, 1);
+    g_assert_true(ram_save_iterate(r->src, r->w, 1 << 20, &done, NULL));
+    g_assert_true(stream_flush(r->w, NULL));
+    return done;
+}
+
+static void run_finish(Run *r)
+{
+    stream_put_u8(r->w, 1);
+    g_assert_true(ram_save_complete(r->src, r->w, NULL));
+    stream_put_u8(r->w, 0);
+    g_assert_true(stream_flush(r->w, NULL));
+    g_thread_join(r->target);
+    g_assert_cmpuint(ram_bytes_remaining(r->src), ==, 0);
+    for (uint64_t p = 0; p < PAGES; p++) {
+        if (memcmp(ram_block_page(r->g.block, p), ram_block_page(r->copy, p), PAGE)) {
+            g_error("page %" G_GUINT64_FORMAT " differs", p);
+        }
+    }
+    stream_writer_free(r->w);
+    gw_channel_unref(r->ch);
+    gw_channel_unref(r->t.ch);
+    g_free(r->g.log);
+    g_free(r->g.reported);
+    g_free(r->g.protected_);
+    g_mutex_clear(&r->g.lock);
+    fixture_free(r->src);
+    fixture_free(r->t.ms);
+}
+
+static void test_two_step(void)
+{
+    const uint32_t seed = g_test_rand_int_range(1, G_MAXINT32);
+    g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+    GThread *guest;
+    uint64_t left;
+    Run r;
+
+    g_test_message("seed %u", seed);
+    run_start(&r);
+    r.g.seed = seed;
+    for (uint64_t p = 0; p < PAGES; p += 2) {
+        fixture_fill(r.g.block, p, rand);
+    }
+    guest = g_thread_new("guest", guest_thread, &r.g);
+    stream_put_u8(r.w, 1);
+    g_assert_true(ram_save_setup(r.src, r.w, NULL));
+    for (unsigned pass = 0; pass < 8; pass++) {
+        /* Passes that end and passes that a sync cuts short. */
+        while (!run_part(&r) && g_rand_int_range(rand, 0, 20)) {
+        }
+        /* Room for some writes in each pass, however fast it was. */
+        const gint64 until = g_get_monotonic_time() + 10000;
+        const uint64_t traps = STAT_GET(r.g.traps);
+
+        while (STAT_GET(r.g.traps) < traps + 100 && g_get_monotonic_time() < until) {
+            g_thread_yield();
+        }
+        g_assert_true(ram_save_pending(r.src, true, &left, NULL));
+    }
+    __atomic_store_n(&r.g.quit, true, __ATOMIC_RELEASE);
+    g_thread_join(guest);
+    g_assert_cmpuint(r.g.traps, >, 0);
+    run_finish(&r);
+}
+
+/* The last moment in which a write escapes the log is when its page gets protected: whatever was
+ * found out about the page before that moment is void. */
+static void test_write_before_protect(void)
+{
+    uint64_t left;
+    Run r;
+
+    run_start(&r);
+    r.g.late_writes = true;
+    stream_put_u8(r.w, 1);
+    g_assert_true(ram_save_setup(r.src, r.w, NULL));
+    while (!run_part(&r)) {
+    }
+    for (uint64_t p = 0; p < PAGES; p += 5) {
+        guest_write(&r.g, p, 0);
+    }
+    g_assert_true(ram_save_pending(r.src, true, &left, NULL));
+    g_assert_cmpuint(left, >=, PAGES / 5 * PAGE);
+    while (!run_part(&r)) {
+    }
+    run_finish(&r);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ram-dirty/two-step", test_two_step);
+    g_test_add_func("/ram-dirty/write-before-protect", test_write_before_protect);
+    return g_test_run();
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vCPU threads: pausing really stops all of them, a thousand times, also with kicks and throttling
+ * from other threads; a throttled vCPU gets its share and no long sleep delays a pause. */
+#include <glib.h>
+
+#include "machine-fixture.h"
+
+static uint64_t total_work(Machine *m)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < m->nr_vcpus; i++) {
+        sum += fake_cpu(m, i)->work;
+    }
+    return sum;
+}
+
+typedef struct Noise {
+    Machine *m;
+    bool stop; /* atomic */
+} Noise;
+
+static void *noise_main(void *opaque)
+{
+    Noise *n = opaque;
+    unsigned i = 0;
+
+    while (!__atomic_load_n(&n->stop, __ATOMIC_RELAXED)) {
+        fake_vcpu_kick(n->m->vcpus[i++ % n->m->nr_vcpus]);
+        if (i % 64 == 0) {
+            vcpus_set_throttle(n->m, i / 64 % 100);
+        }
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void test_pause_resume(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(4);
+    Machine *m = fixture_machine(c);
+    Noise noise = { .m = m };
+    GThread *thread = g_thread_new("noise", noise_main, &noise);
+
+    for (int i = 0; i < 1000; i++) {
+        vcpus_resume(m);
+        g_assert_true(vcpus_running(m));
+        if (i % 50 == 0) {
+            g_usleep(200);
+        }
+        vcpus_pause(m);
+        g_assert_false(vcpus_running(m));
+
+        uint64_t work = total_work(m); /* a race here is what thread sanitizer looks for */
+
+        for (unsigned k = 0; k < m->nr_vcpus; k++) {
+            g_assert_true(__atomic_load_n(&m->vcpus[k]->parked, __ATOMIC_ACQUIRE));
+        }
+        g_assert_cmpuint(total_work(m), ==, work);
+    }
+    __atomic_store_n(&noise.stop, true, __ATOMIC_RELAXED);
+    g_thread_join(thread);
+    g_assert_cmpuint(total_work(m), >, 0);
+    machine_free(m);
+}
+
+static void test_throttle_share(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(1);
+    Machine *m = fixture_machine(c);
+    uint64_t free_run, throttled;
+
+    vcpus_resume(m);
+    g_usleep(60000);
+    vcpus_pause(m);
+    free_run = total_work(m);
+    vcpus_set_throttle(m, 80);
+    vcpus_resume(m);
+    g_usleep(120000);
+    vcpus_pause(m);
+    throttled = total_work(m) - free_run;
+    /* Twice the time at a fifth of the speed; generous, since other programs run as well. */
+    g_assert_cmpuint(throttled, <, free_run * 8 / 10);
+    g_assert_cmpuint(throttled, >, 0);
+    machine_free(m);
+}
+
+static void test_throttle_pause_is_quick(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(2);
+    Machine *m = fixture_machine(c);
+    int64_t longest = G_MAXINT64;
+
+    vcpus_set_throttle(m, 99);
+    for (int i = 0; i < 10; i++) {
+        vcpus_resume(m);
+        g_usleep(3000); /* asleep by now, for some 10 to 1000 ms */
+
+        int64_t start = g_get_monotonic_time();
+
+        vcpus_pause(m);
+        longest = MIN(longest, g_get_monotonic_time() - start);
+    }
+    g_assert_cmpint(longest, <, 5000);
+    machine_free(m);
+}
+
+static void test_unpaused_free(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(16);
+    Machine *m = fixture_machine(c);
+
+    vcpus_set_throttle(m, 50);
+    vcpus_resume(m);
+    machine_free(m); /* joins running, sleeping and kicked threads alike */
+}
+
+static void test_thread_ids(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(3);
+    Machine *m = fixture_machine(c);
+
+    vcpus_pause(m);
+    for (unsigned i = 0; i < 3; i++) {
+        int tid = __atomic_load_n(&m->vcpus[i]->tid, __ATOMIC_ACQUIRE);
+
+        g_assert_cmpint(tid, >, 0);
+        g_assert_cmpint(machine_migration_host_ops.vcpu_of_thread(m, tid), ==, i);
+    }
+    g_assert_cmpint(machine_migration_host_ops.vcpu_of_thread(m, 1), ==, -1);
+    machine_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vcpu/pause-resume", test_pause_resume);
+    g_test_add_func("/vcpu/throttle-share", test_throttle_share);
+    g_test_add_func("/vcpu/throttle-pause-is-quick", test_throttle_pause_is_quick);
+    g_test_add_func("/vcpu/free-while-running", test_unpaused_free);
+    g_test_add_func("/vcpu/thread-ids", test_thread_ids);
+    return g_test_run();
+}
