@@ -35,6 +35,9 @@ typedef struct AccelOps {
     bool (*vcpu_get_state)(struct VCPU *cpu, GError **errp);
     bool (*vcpu_put_state)(struct VCPU *cpu, GError **errp);
     bool (*vcpu_reset)(struct VCPU *cpu, GError **errp);
+    /* Optional: guest virtual to physical by this vCPU's page tables; false if it maps to nothing.
+     * Machine lock held, the guest may run. NULL: addresses are the same. */
+    bool (*vcpu_translate)(struct VCPU *cpu, uint64_t gva, uint64_t *gpa);
     /* Register the accelerator's own vmstate (cpu, apic, kvmclock, ...), and those of a vCPU. */
     bool (*register_vmstate)(struct Machine *m, GError **errp);
     /* Told when the guest is about to start (true) or has just stopped (false); lock held. */

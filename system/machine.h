@@ -25,6 +25,7 @@ typedef struct Machine Machine;
 struct Machine {
     const MachineConfig *config;
     pthread_mutex_t lock;      /* error-checking; machine_lock()/machine_unlock() */
+    void *lock_owner;          /* atomic: pthread_self() of who holds it, else NULL */
     MigrationState *migration;
     MemoryMap *memory;
     const AccelOps *accel;
@@ -39,12 +40,25 @@ struct Machine {
     int exit_code;
     int64_t clock_offset;      /* ns; the `timer` section: virtual clock = monotonic + offset */
     bool clock_stopped;
-    GPtrArray *devices;        /* whatever hw/ made; freed in reverse order with its free function */
-    struct FdTable *fds;       /* getfd names and fd sets; fd-table.c */
-    GPtrArray *chardevs;       /* of Chardev */
+    GPtrArray *devices;        /* of MachineDevice; machine_add_device() */
+    struct FdTable *fds;       /* getfd names and fd sets; made by machine_new() with config->fdsets */
+    GPtrArray *chardevs;       /* of Chardev; opened by machine_new() from config->chardevs */
+    const struct BoardOps *board;
+    void *board_state;         /* the board's own */
+    pthread_mutex_t clock_lock; /* leaf: clock_offset, clock_stopped */
+    int64_t ticks_offset;      /* `timer` section: carried, not used */
+    bool autostart;            /* atomic: start when the incoming migration is done */
+    GPtrArray *backends;       /* of MemoryBackend, all that -object and -m made */
+    struct BootImages *boot_images; /* what reset writes into guest memory; loader.c */
+    struct VcpuSched *sched;   /* vcpu.c: park, resume, throttle */
+    struct DirtyTracker *dirty; /* dirty-log.c: pages written by devices */
+    struct MachineListeners *listeners; /* migration-host.c */
+    struct MonitorSet *monitors; /* monitor/monitor.c; NULL without */
+    char *accel_errors;        /* why earlier -accel words did not work; NULL if the first did */
 };
 
-/* Builds memory, accelerator, vCPUs and board from the config. hw/ registers the boards. */
+/* Builds fd table, chardevs, accelerator, memory, vCPUs and board from the config, which must stay
+ * valid. The guest is stopped in prelaunch, or inmigrate with -incoming. Main thread. */
 Machine *machine_new(const MachineConfig *config, GError **errp);
 /* Stops the vCPUs, joins every thread, frees. */
 void machine_free(Machine *m);
@@ -56,8 +70,33 @@ void machine_exit(Machine *m, int code);
 /* Resets the vCPUs and devices. Machine lock held, guest stopped. */
 void machine_reset(Machine *m);
 
-/* The virtual clock in ns: stands still while the guest is stopped, migrates with it. */
+/* The virtual clock in ns: stands still while the guest is stopped, migrates with it. Any thread. */
 int64_t machine_clock_ns(Machine *m);
+/* Lets the virtual clock run or stand still. Run state only; machine lock held. */
+void machine_clock_set_running(Machine *m, bool running);
+
+/* Gives a device to the machine: `destroy` is called in reverse order by machine_free(), `reset`
+ * (optional) by machine_reset(). Machine lock held. */
+void machine_add_device(Machine *m, void *dev, GDestroyNotify destroy, void (*reset)(void *dev));
+
+/* The open chardev of that id or NULL. Main thread. */
+struct Chardev *machine_find_chardev(Machine *m, const char *id);
+
+/* Raises or lowers an interrupt line. Any thread. */
+void machine_set_irq(Machine *m, unsigned gsi, int level);
+
+/* ---- who wants to hear of migration (monitors, main) ---- */
+
+/* Called on any thread; must not block and must not call back into the engine. Any may be NULL. */
+typedef struct MachineMigrationListener {
+    void (*status_changed)(void *opaque, bool incoming, MigrationStatus status);
+    void (*pass_started)(void *opaque, uint64_t pass);
+    /* The incoming side failed for good: the process should exit (machine_exit(m, 1)). */
+    void (*incoming_failed)(void *opaque, const char *message);
+} MachineMigrationListener;
+
+/* Adds a listener; `l` must stay valid until machine_free(). Any thread. */
+void machine_add_migration_listener(Machine *m, const MachineMigrationListener *l, void *opaque);
 
 /* ---- boards (hw/) ---- */
 
@@ -72,6 +111,11 @@ typedef struct BoardOps {
     bool (*init)(Machine *m, GError **errp);
     /* Called on reset after the vCPUs were reset: puts the boot state into vCPU 0. */
     bool (*reset)(Machine *m, GError **errp);
+    uint64_t pci_hole_start;     /* RAM above this goes to 4 GiB and up; 0: no hole */
+    /* Optional: an incoming stream was loaded and may have resized blocks: fit the memory map to
+     * it. Lock held, before the guest starts. */
+    bool (*post_incoming)(Machine *m, GError **errp);
+    bool maps_ram;               /* init() maps the RAM block itself */
 } BoardOps;
 
 /* NULL-terminated list of all boards; defined in hw/boards.c and handed to machine_new by main. */

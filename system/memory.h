@@ -53,6 +53,8 @@ void memory_map_free(MemoryMap *m);
 void memory_map_set_listener(MemoryMap *m, const MemoryListener *l, void *opaque);
 
 void memory_transaction_begin(MemoryMap *m);
+/* The outermost commit either makes all edits hold or, when a listener refuses one, none: then the
+ * map is what it was before the outermost begin. Inner commits only count. */
 bool memory_transaction_commit(MemoryMap *m, GError **errp);
 /* Overlapping an existing range is an error. The range is copied. */
 bool memory_map_add(MemoryMap *m, const MemoryRange *r, GError **errp);
@@ -67,6 +69,26 @@ uint8_t *memory_host_ptr(MemoryMap *m, uint64_t gpa, uint64_t len);
 /* Calls fn for every range of the present view, ascending. */
 void memory_map_foreach(MemoryMap *m, void (*fn)(const MemoryRange *r, void *opaque),
                         void *opaque);
+
+/* Told of every write that did not come from the guest itself (devices, DMA), after it was made:
+ * the dirty log of the accelerator does not see it. Any thread. */
+typedef void (*MemoryWriteHook)(void *opaque, RAMBlock *block, uint64_t offset, uint64_t len);
+void memory_map_set_write_hook(MemoryMap *m, MemoryWriteHook fn, void *opaque);
+/* For who wrote through memory_host_ptr() while the guest can run. */
+void memory_mark_dirty(MemoryMap *m, uint64_t gpa, uint64_t len);
+/* How memory_read() and memory_write() take the machine lock for MMIO. */
+void memory_map_set_lock(MemoryMap *m, void (*lock)(void *opaque), void (*unlock)(void *opaque),
+                         void *opaque);
+
+/* What transactions cost, since the map was made. */
+typedef struct MemoryMapStats {
+    uint64_t commits;      /* outermost commits */
+    uint64_t edits;        /* adds and removes asked for */
+    uint64_t rebuilds;     /* flat views made */
+    uint64_t listener_calls; /* range_del and range_add */
+    uint64_t commit_ns;    /* spent in outermost commits */
+} MemoryMapStats;
+void memory_map_stats(MemoryMap *m, MemoryMapStats *out);
 
 /* ---- I/O ports ---- */
 

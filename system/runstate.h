@@ -45,13 +45,25 @@ bool runstate_is_running(RunStateMachine *rs);
 /* Stops the vCPUs and enters `s`; when already stopped only the state changes. Machine lock not
  * held, not on a vCPU thread. */
 void runstate_stop(RunStateMachine *rs, RunState s);
-/* Starts the vCPUs. False with *errp if the state forbids it (inmigrate, finish-migrate). */
+/* Starts the vCPUs. False with *errp if the state forbids it (finish-migrate; shutdown and
+ * internal-error want a reset first). In inmigrate the guest is made to start when the migration
+ * is there, and runstate_stop() takes that back. */
 bool runstate_start(RunStateMachine *rs, GError **errp);
 /* Changes the word only; the guest must be stopped and `s` must not be running. */
 bool runstate_set(RunStateMachine *rs, RunState s, GError **errp);
 /* From a vCPU thread: the main loop will stop the guest with that state (shutdown, internal-error).
  */
 void runstate_request_stop(RunStateMachine *rs, RunState s);
+
+/* From a vCPU thread (triple fault, reset port): the main loop stops the guest, resets the machine
+ * and starts it again; with -no-reboot it stops with RUN_STATE_SHUTDOWN. */
+void runstate_request_reset(RunStateMachine *rs);
+/* The engine's start: leaves inmigrate and finish-migrate, which runstate_start() refuses. */
+bool runstate_start_migrated(RunStateMachine *rs, GError **errp);
+
+/* The machine is about to be freed: pauses the guest for good. Neither state nor listeners hear of
+ * it, and no later start has an effect. */
+void runstate_end(RunStateMachine *rs);
 
 /* Listeners: called on the changing thread after the change, without any lock; must not block. The
  * monitors turn them into STOP, RESUME, SHUTDOWN events. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A vCPU and its thread. The thread parks while the guest is stopped. `park_lock` guards the
- * requests below; it is a leaf lock.
+ * A vCPU and its thread. The thread parks while the guest is stopped. The lock of VcpuSched (vcpu.c)
+ * guards the requests; it is a leaf lock.
+ *
+ * What accelerators must keep to: vcpu_kick() is sticky. A kick that comes before vcpu_run() has
+ * entered the guest makes that vcpu_run() return at once.
  */
 #ifndef SYSTEM_VCPU_H
 #define SYSTEM_VCPU_H
@@ -24,6 +27,10 @@ struct VCPU {
     void *arch;               /* register file that migrates (X86CPU of kvm, SimCPU of sim) */
     unsigned throttle_percent; /* atomic: share of time to sleep */
     bool parked;              /* atomic: the thread waits in vcpu_park */
+    /* vcpu.c's own, under sched->lock */
+    int64_t slice_start_ns;   /* when the vCPU last began to run after a park or throttle sleep */
+    int64_t slice_end_ns;     /* when the throttle kicks it; 0: not throttled */
+    bool throttle_due;        /* atomic: sleep before running on */
 };
 
 bool vcpus_create(Machine *m, GError **errp);
@@ -33,6 +40,8 @@ void vcpus_destroy(Machine *m);
 void vcpus_pause(Machine *m);
 void vcpus_resume(Machine *m);
 bool vcpus_running(Machine *m);
+/* The vCPUs park as soon as they can; nobody waits. Any thread, also a vCPU's own. */
+void vcpus_request_pause(Machine *m);
 /* 0..99 % for all vCPUs. Any thread. */
 void vcpus_set_throttle(Machine *m, unsigned percent);
 
