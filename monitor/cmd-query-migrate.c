@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * query-migrate: the engine's snapshots of both sides as one reply. Which member is there in which
+ * state is the engine's decision, except that of a side that nothing happened on nothing is shown.
+ * Main loop's thread. Spec: qmp 5.4.
+ */
+#include "qmp-handlers.h"
+
+#include "machine.h"
+#include "migration-address.h"
+
+static json_object *ram_to_json(const MigrationRamInfo *r)
+{
+    json_object *o = jo_new();
+
+    jo_uint(o, "total", r->total);
+    jo_uint(o, "postcopy-requests", r->postcopy_requests);
+    jo_uint(o, "dirty-sync-count", r->dirty_sync_count);
+    jo_uint(o, "multifd-bytes", r->multifd_bytes);
+    jo_uint(o, "pages-per-second", r->pages_per_second);
+    jo_uint(o, "downtime-bytes", r->downtime_bytes);
+    jo_uint(o, "page-size", r->page_size);
+    jo_uint(o, "remaining", r->remaining);
+    jo_uint(o, "postcopy-bytes", r->postcopy_bytes);
+    json_object_object_add(o, "mbps", json_object_new_double(r->mbps));
+    jo_uint(o, "transferred", r->transferred);
+    jo_uint(o, "dirty-sync-missed-zero-copy", r->dirty_sync_missed_zero_copy);
+    jo_uint(o, "precopy-bytes", r->precopy_bytes);
+    jo_uint(o, "duplicate", r->duplicate_pages);
+    jo_uint(o, "dirty-pages-rate", r->dirty_pages_rate);
+    jo_uint(o, "skipped", r->skipped_pages);
+    jo_uint(o, "normal-bytes", r->normal_pages * r->page_size);
+    jo_uint(o, "normal", r->normal_pages);
+    return o;
+}
+
+static void add_outgoing(json_object *o, const MigrationInfo *info)
+{
+    const bool done = info->status == MIGRATION_STATUS_COMPLETED;
+
+    if (info->has_expected_downtime) {
+        jo_uint(o, "expected-downtime", info->expected_downtime);
+    }
+    if (info->has_ram && !done) {
+        jo_uint(o, "remaining", info->remaining);
+    }
+    if (info->has_times) {
+        jo_uint(o, "setup-time", info->setup_time);
+        jo_uint(o, "total-time", info->total_time);
+    }
+    if (info->has_downtime) {
+        jo_uint(o, "downtime", info->downtime);
+    }
+    if (info->cpu_throttle_percentage) {
+        jo_uint(o, "cpu-throttle-percentage", info->cpu_throttle_percentage);
+    }
+    if (info->has_ram) {
+        json_object_object_add(o, "ram", ram_to_json(&info->ram));
+    }
+    if (info->blocked_reasons && info->blocked_reasons->len) {
+        json_object *list = jo_array();
+
+        for (guint i = 0; i < info->blocked_reasons->len; i++) {
+            json_object_array_add(list, json_object_new_string(
+                                            g_ptr_array_index(info->blocked_reasons, i)));
+        }
+        json_object_object_add(o, "blocked-reasons", list);
+    }
+}
+
+static void add_sockets(json_object *o, const GPtrArray *addresses)
+{
+    json_object *list = jo_array();
+
+    for (guint i = 0; i < addresses->len; i++) {
+        json_object *a = migration_address_to_socket(g_ptr_array_index(addresses, i));
+
+        if (a) {
+            json_object_array_add(list, a);
+        }
+    }
+    if (json_object_array_length(list) > 0) {
+        json_object_object_add(o, "socket-address", list);
+    } else {
+        json_object_put(list);
+    }
+}
+
+/* What both sides have; the source is added last and overwrites. */
+static void add_common(json_object *o, const MigrationInfo *info)
+{
+    if (info->status != MIGRATION_STATUS_NONE) {
+        jo_str(o, "status", gw_migration_status_name(info->status));
+    }
+    if (info->error_desc) {
+        jo_str(o, "error-desc", info->error_desc);
+    }
+}
+
+bool qmp_query_migrate(QmpCall *call, GError **errp)
+{
+    MigrationInfo info;
+
+    call->ret = jo_new();
+    gw_incoming_query(call->machine->migration, &info);
+    add_common(call->ret, &info);
+    if (info.socket_addresses) {
+        add_sockets(call->ret, info.socket_addresses);
+    }
+    gw_migration_info_clear(&info);
+
+    gw_migration_query(call->machine->migration, &info);
+    add_common(call->ret, &info);
+    add_outgoing(call->ret, &info);
+    gw_migration_info_clear(&info);
+    return true;
+}

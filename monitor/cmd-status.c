@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * QMP commands about the run state. stop, cont and system_reset wait for vCPUs and for nothing
+ * else. Main loop's thread. Spec: qmp 5.5.
+ */
+#include "qmp-handlers.h"
+
+#include "monitor-set.h"
+#include "runstate.h"
+
+bool qmp_query_status(QmpCall *call, GError **errp)
+{
+    const RunState state = runstate_get(call->machine->run_state);
+
+    call->ret = jo_new();
+    jo_str(call->ret, "status", runstate_name(state));
+    jo_bool(call->ret, "singlestep", false);
+    jo_bool(call->ret, "running", state == RUN_STATE_RUNNING);
+    return true;
+}
+
+bool qmp_stop(QmpCall *call, GError **errp)
+{
+    monitor_stop_guest(call->set);
+    return true;
+}
+
+bool qmp_cont(QmpCall *call, GError **errp)
+{
+    return runstate_start(call->machine->run_state, errp);
+}
+
+bool qmp_system_reset(QmpCall *call, GError **errp)
+{
+    monitor_reset(call->set);
+    return true;
+}
+
+/* No machine type has a power button: the event is all that comes of it. */
+bool qmp_system_powerdown(QmpCall *call, GError **errp)
+{
+    monitor_event(call->set, "POWERDOWN", NULL);
+    return true;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Running lines of the human monitor, and the handlers that hmp-commands.c lists. */
+#ifndef MONITOR_HMP_RUN_H
+#define MONITOR_HMP_RUN_H
+
+#include "hmp.h"
+
+/* Runs one line; call->set, out, cpu and can_wait are the caller's. */
+void hmp_run(HmpCall *call, const char *line);
+/* Every \n as \r\n; caller frees. */
+char *hmp_crlf(const char *text);
+
+void hmp_help(HmpCall *call);
+void hmp_info(HmpCall *call);
+
+/* hmp-memory.c */
+void hmp_x(HmpCall *call);
+void hmp_xp(HmpCall *call);
+void hmp_memsave(HmpCall *call);
+void hmp_pmemsave(HmpCall *call);
+
+/* hmp-migration.c */
+void hmp_migrate(HmpCall *call);
+void hmp_migrate_cancel(HmpCall *call);
+void hmp_migrate_continue(HmpCall *call);
+void hmp_migrate_incoming(HmpCall *call);
+void hmp_migrate_set_capability(HmpCall *call);
+void hmp_migrate_set_parameter(HmpCall *call);
+
+/* hmp-info-migrate.c */
+void hmp_info_migrate(HmpCall *call);
+void hmp_info_migrate_capabilities(HmpCall *call);
+void hmp_info_migrate_parameters(HmpCall *call);
+/* "63.5 MiB": three digits that count; caller frees. */
+char *hmp_size_text(uint64_t bytes);
+
+/* hmp-info.c */
+void hmp_info_status(HmpCall *call);
+void hmp_info_version(HmpCall *call);
+void hmp_info_name(HmpCall *call);
+void hmp_info_uuid(HmpCall *call);
+void hmp_info_cpus(HmpCall *call);
+void hmp_info_kvm(HmpCall *call);
+void hmp_info_mtree(HmpCall *call);
+void hmp_info_chardev(HmpCall *call);
+void hmp_info_memory_size_summary(HmpCall *call);
+
+#endif
