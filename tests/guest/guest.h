@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The parts of the guest and the data they share. `struct work` is one vCPU's: nobody else writes
+ * it. `options`, `memory` and the clock's factors are set by the first vCPU before it starts the
+ * others and constant afterwards. The serial port has a lock of its own.
+ */
+#ifndef GUEST_H
+#define GUEST_H
+
+#include "cpu.h"
+#include "layout.h"
+
+#define PAGE_SIZE 4096
+#define PAGE_WORDS (PAGE_SIZE / 8)
+#define HISTOGRAM 24 /* powers of two of microseconds */
+
+enum pattern { IDLE, SEQ, REVERSE, RANDOM, STRIDE, STREAM, DIRTY };
+
+/* The words of the command line; defaults in options.c. */
+struct options {
+    enum pattern pattern;
+    uint64_t mem;         /* MiB under test */
+    uint64_t skip;        /* MiB of RAM left alone before it, to reach memory above 4 GiB */
+    uint64_t rate;        /* MB/s of pages touched, all vCPUs together; 0: as fast as it goes */
+    uint64_t stride;      /* pages */
+    uint64_t seed;
+    uint64_t zero;        /* percent of pages that are zero (fill=random: 0, mixed: 50, zero: 100) */
+    uint64_t working_set; /* percent of each slice that the pattern touches */
+    uint64_t write;       /* percent of operations that write */
+    uint64_t cpus;
+    uint64_t sweep;       /* seconds between complete verifications; 0: only when asked */
+    uint64_t report;      /* milliseconds between reports; 0: none */
+    uint64_t beat;        /* microseconds between dots on the serial line; 0: none */
+    uint64_t tsc_khz;     /* 0: find out */
+    bool wait_halt;       /* paced patterns halt between bursts (first vCPU), else they spin */
+};
+extern struct options options;
+void options_parse(const char *line);
+const char *options_pattern_name(void);
+
+/* The memory under test, as one row of pages over all RAM areas. */
+struct memory {
+    uint64_t pages;
+    uint32_t *generation; /* of each page; lives at the start of the test memory */
+    uint64_t map_entries;
+};
+extern struct memory memory;
+bool memory_setup(void);
+uint64_t *memory_page(uint64_t index);
+
+/* What a page must contain, given its number and its generation. */
+enum wrong { RIGHT, WRONG_ZERO, WRONG_STALE, WRONG_NEWER, WRONG_PLACE, WRONG_TORN, WRONG_OTHER };
+void page_fill(uint64_t index, uint32_t generation);
+enum wrong page_verify(uint64_t index, uint32_t generation);
+bool page_is_zero_kind(uint64_t index);
+
+struct work {
+    uint32_t cpu;
+    uint64_t first, pages; /* the slice */
+    uint64_t active;       /* pages of the slice that the pattern touches */
+    uint64_t position, random;
+    uint64_t operations, writes, verified;
+    uint64_t wrong, first_wrong;
+    enum wrong first_kind;
+    uint64_t generations; /* written so far: the sum of the slice's generations */
+    /* clock */
+    uint64_t last, worst, worst_ever, backwards; /* TSC ticks */
+    uint64_t histogram[HISTOGRAM];
+    uint64_t next_report, next_beat, next_operation, sequence;
+    /* sweep */
+    bool sweeping;
+    uint64_t sweeps, sweep_at, sweep_wrong, sweep_sum, sweep_expected, next_sweep;
+} __attribute__((aligned(4096)));
+extern struct work works[MAX_CPUS];
+
+/* clock.c; times are TSC ticks unless the name says more */
+void clock_setup(void);
+uint64_t clock_now(struct work *w);
+uint64_t clock_from_us(uint64_t us);
+uint64_t clock_to_us(uint64_t ticks);
+uint64_t clock_tsc_khz(void);
+uint64_t clock_paravirtual_ns(void);
+void clock_halt(uint64_t us);
+
+/* serial.c */
+void serial_setup(void);
+void serial_write(struct work *w, const char *text, size_t length);
+void serial_poll(void);
+extern volatile uint32_t serial_sweeps_asked;
+
+/* report.c */
+void report_hello(struct work *w);
+void report_now(struct work *w);
+void report_sweep(struct work *w, bool begin);
+
+/* sweep.c */
+void sweep_maybe_begin(struct work *w, uint64_t now);
+void sweep_step(struct work *w, unsigned pages);
+void check_page(struct work *w, uint64_t index);
+
+/* smp.c, work.c */
+void interrupts_setup(void);
+void smp_start(void);
+void work_setup(struct work *w, uint32_t cpu, uint32_t cpus);
+void work_run(struct work *w);
+
+#endif
