@@ -14,6 +14,7 @@
 #include "error.h"
 #include "fw_cfg.h"
 #include "loader.h"
+#include "mc146818.h"
 #include "serial.h"
 
 /* The board's own properties. `words`: what is accepted, NULL for on and off. */
@@ -103,6 +104,7 @@ static bool microvm_init(Machine *m, GError **errp)
     machine_add_device(m, s, microvm_free, NULL);
     return check_props(m->config, errp) && microvm_memory_init(s, errp) &&
            fw_cfg_new(m, errp) && (!s->acpi || acpi_ged_new(m, errp)) &&
+           (!machine_config_prop_bool(m->config, "rtc", false) || mc146818_new(m, errp)) &&
            add_serial(m, errp) && loader_init(m, errp);
 }
 

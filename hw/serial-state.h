@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The registers of a serial port, as serial.c runs them and serial-vmstate.c writes them. Guarded by
- * the machine lock. */
+/* The registers of a serial port, as serial-regs.c runs them and serial-vmstate.c writes them.
+ * Guarded by the machine lock. */
 #ifndef HW_SERIAL_STATE_H
 #define HW_SERIAL_STATE_H
 
@@ -71,12 +71,26 @@ struct SerialPort {
     GSource *timer;    /* runs fifo_timeout_timer; NULL: not armed */
 };
 
-/* Bytes that wait before the guest is interrupted, by the trigger bits of FCR. */
-unsigned serial_trigger_level(const SerialState *s);
+/* ---- serial-regs.c; machine lock held ---- */
 
+extern const MmioOps serial_ops; /* opaque is the SerialPort */
+void serial_reset_registers(SerialPort *p);
+/* IIR and the interrupt line follow the other registers. */
+void serial_update_irq(SerialPort *p);
+/* A byte from outside. */
+void serial_receive(SerialPort *p, uint8_t byte);
 /* After a load: output that was under way leaves, line and timer follow the registers. */
 void serial_resume_loaded(SerialPort *p);
 
+/* ---- serial.c; machine lock held ---- */
+
+/* Arms the receive timeout: four character times from now. */
+void serial_arm_timer(SerialPort *p);
+/* Lets the timer run to state.fifo_timeout_timer, which a stream may have brought. */
+void serial_run_timer(SerialPort *p);
+void serial_cancel_timer(SerialPort *p);
+
+/* ---- serial-vmstate.c ---- */
 extern const VMStateDescription serial_vmstate;
 
 #endif

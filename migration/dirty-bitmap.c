@@ -22,6 +22,9 @@ void dirty_bitmap_init(RAMBlock *b)
     b->dirty = bits_new(ram_block_max_pages(b));
     bits_set_range(b->dirty, 0, n);
     __atomic_store_n(&b->dirty_pages, n, __ATOMIC_RELAXED);
+    if (ms->has_dirty_log && gw_capability_get(b->ms, MIGRATION_CAP_POSTCOPY_RAM)) {
+        b->recent = bits_new(ram_block_max_pages(b));
+    }
     if (ms->has_dirty_log && ms->dirty_log.clear) {
         b->unprotected = bits_new(chunks(b));
         bits_set_range(b->unprotected, 0, chunks(b));
@@ -32,6 +35,7 @@ void dirty_bitmap_free(RAMBlock *b)
 {
     g_clear_pointer(&b->dirty, g_free);
     g_clear_pointer(&b->unprotected, g_free);
+    g_clear_pointer(&b->recent, g_free);
     __atomic_store_n(&b->dirty_pages, 0, __ATOMIC_RELAXED);
 }
 
@@ -111,8 +115,25 @@ bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GErr
             }
             sum += or_word(b, i, bits);
         }
+        if (b->recent) {
+            b->recent[i] = bits;
+        }
     }
     __atomic_fetch_add(&b->dirty_pages, sum, __ATOMIC_RELAXED);
     *new_pages += sum;
     return true;
+}
+
+void dirty_bitmap_from_received(RAMBlock *b, const uint64_t *received)
+{
+    const uint64_t n = ram_block_pages(b);
+    uint64_t sum = 0;
+
+    BITS_FOREACH_WORD(i, mask, 0, n) {
+        const uint64_t bits = ~GUINT64_FROM_LE(received[i]) & mask;
+
+        __atomic_store_n(&b->dirty[i], bits, __ATOMIC_RELEASE);
+        sum += (unsigned)__builtin_popcountll(bits);
+    }
+    __atomic_store_n(&b->dirty_pages, sum, __ATOMIC_RELAXED);
 }

@@ -25,16 +25,21 @@
 void dirty_bitmap_init(RAMBlock *b);
 void dirty_bitmap_free(RAMBlock *b);
 
-/* Takes the dirty pages of [first, first + n): clears their bits and hands them out, word by word of
- * the bitmap from the one that holds `first`. Returns how many. */
+/* Takes the dirty pages of [first, first + n): clears their bits and hands them out, word by word
+ * of the bitmap from the one that holds `first`. Returns how many. */
 uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *taken);
 /* Makes pages dirty (again). Any thread. */
 void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n);
-/* Protects the chunks of [first, first + n) that are marked. After take, before any page is read. */
+/* Protects the chunks of [first, first + n) that are marked. After take, before any page is read.
+ * One thread at a time while the guest runs: a second one would find a chunk unmarked that the first
+ * has not finished. */
 bool dirty_bitmap_protect(RAMBlock *b, uint64_t first, uint64_t n, GError **errp);
 /* Harvests the log into the bitmap. `scratch` has room for the block. Adds the number of pages that
  * became dirty to *new_pages. One thread at a time. */
 bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GError **errp);
+
+/* Recovery: dirty is what was not received. Nobody else changes the bitmap meanwhile. */
+void dirty_bitmap_from_received(RAMBlock *b, const uint64_t *received);
 
 /* The number of dirty pages. Any thread; exact when nobody changes the bitmap. */
 static inline uint64_t dirty_bitmap_count(const RAMBlock *b)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "postcopy.h"
 #include "return-path.h"
 #include "trace.h"
 
@@ -75,8 +76,6 @@ bool incoming_command(void *opaque, StreamReader *r, uint16_t cmd, const uint8_t
     case MIG_CMD_SWITCHOVER_START:
         return true; /* informational */
     default:
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED,
-                       "%s received, but this side has no postcopy: switch the source's "
-                       "capability 'postcopy-ram' off", commands[cmd].name);
+        return postcopy_command(ms, r, cmd, payload, len, quit, errp);
     }
 }

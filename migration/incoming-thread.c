@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "postcopy.h"
 #include "return-path.h"
 
 #define CONFIRM_TIMEOUT_MS 10000
@@ -33,7 +34,8 @@ static GwChannel *accept_main(const IncomingArgs *args, GError **errp)
     return ch;
 }
 
-static bool load(MigrationState *ms, StreamReader *r, GError **errp)
+/* *postcopy: the package was loaded, the rest comes while the guest runs. */
+static bool load(MigrationState *ms, StreamReader *r, bool *postcopy, GError **errp)
 {
     static const LoadvmCommandOps ops = {.command = incoming_command};
 
@@ -45,7 +47,8 @@ static bool load(MigrationState *ms, StreamReader *r, GError **errp)
     case LOADVM_EOF:
         return true;
     case LOADVM_QUIT:
-        return gw_fail(errp, GW_ERROR_PROTOCOL, "main: the stream ended without its EOF");
+        *postcopy = true;
+        return true;
     default:
         return false;
     }
@@ -124,6 +127,23 @@ static void take_over(MigrationState *ms, StreamReader *r)
     incoming_set_status(ms, MIGRATION_STATUS_COMPLETED);
 }
 
+/* The package is loaded and the source never takes the guest back: it runs, and its pages come. */
+static void take_over_postcopy(MigrationState *ms)
+{
+    GError *err = NULL;
+
+    if (!start_guest(ms, &err)) {
+        set_error(ms, g_steal_pointer(&err));
+    }
+    if (!postcopy_listen_join(ms, &err)) {
+        set_error(ms, err); /* only when this side is being shut down */
+        return;
+    }
+    postcopy_ram_end(ms);
+    rp_send_u32(ms, MIG_RP_MSG_SHUT, 0, NULL);
+    incoming_set_status(ms, MIGRATION_STATUS_COMPLETED);
+}
+
 static void fail(MigrationState *ms, GError *err)
 {
     g_autofree char *message = g_strdup(err->message);
@@ -169,18 +189,24 @@ gpointer incoming_thread(gpointer opaque)
     MigrationState *ms = args->ms;
     g_autoptr(StreamReader) r = NULL;
     GError *err = NULL;
-    bool ok = false;
+    bool ok = false, postcopy = false;
 
     if (accept_main(args, &err)) {
         r = stream_reader_new(ms->in.channel);
-        ok = load(ms, r, &err);
-        loadvm_cleanup(ms);
+        ok = load(ms, r, &postcopy, &err);
     }
-    if (ok) {
+    if (postcopy_owns_reader(ms)) {
+        g_steal_pointer(&r); /* the listen thread's since LISTEN */
+    }
+    if (ok && postcopy) {
+        take_over_postcopy(ms);
+    } else if (ok) {
         take_over(ms, r);
     } else {
         fail(ms, err);
     }
+    postcopy_incoming_free(ms);
+    loadvm_cleanup(ms);
     g_clear_pointer(&r, stream_reader_free);
     close_all(ms, ok);
     g_clear_pointer(&args->channel, gw_channel_unref);

@@ -104,11 +104,59 @@ bool gw_incoming_start_channel(MigrationState *ms, GwChannel *main_channel, bool
     return true;
 }
 
+bool gw_incoming_recover(MigrationState *ms, const GwAddress *addr, GError **errp)
+{
+    GwListener *l, *old;
+    bool paused;
+
+    pthread_mutex_lock(&ms->lock);
+    paused = ms->in.status == MIGRATION_STATUS_POSTCOPY_PAUSED;
+    pthread_mutex_unlock(&ms->lock);
+    if (!paused) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Migrate recover can only be run when postcopy is paused.");
+    }
+    l = gw_listener_new(addr, LISTEN_BACKLOG, ms->host.resolve_fd, ms->host_opaque, errp);
+    if (!l) {
+        return false;
+    }
+    pthread_mutex_lock(&ms->lock);
+    old = ms->in.listener;
+    if (old) {
+        ms->in.next_listener = l; /* the listen thread is in accept: it takes the new one */
+        gw_listener_cancel(old);
+    } else {
+        ms->in.listener = l;
+    }
+    g_clear_pointer(&ms->in.addresses, g_ptr_array_unref);
+    ms->in.addresses = gw_listener_addresses(l);
+    pthread_cond_broadcast(&ms->in.cond);
+    pthread_mutex_unlock(&ms->lock);
+    return true;
+}
+
+bool incoming_pause(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->in.status != MIGRATION_STATUS_POSTCOPY_ACTIVE &&
+        ms->in.status != MIGRATION_STATUS_POSTCOPY_RECOVER) {
+        return false;
+    }
+    ms->in.pause_requested = true;
+    if (ms->in.channel) {
+        gw_channel_shutdown(ms->in.channel);
+    }
+    pthread_cond_broadcast(&ms->in.cond);
+    return true;
+}
+
 void incoming_abort(MigrationState *ms)
 {
     LOCK_GUARD(&ms->lock);
 
     ms->in.abort_requested = true;
+    pthread_cond_broadcast(&ms->in.cond);
     if (ms->in.listener) {
         gw_listener_cancel(ms->in.listener);
     }

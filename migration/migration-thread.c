@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "postcopy-source.h"
 #include "return-path.h"
 #include "trace.h"
 
@@ -185,8 +186,8 @@ static bool look_at_pending(MigrationState *ms, Passes *p, bool *converged, GErr
     return end_pass(ms, p, converged, errp);
 }
 
-/* Rounds of RAM until the rest fits into the downtime limit. */
-static bool iterate(MigrationState *ms, StreamWriter *w, GError **errp)
+/* Rounds of RAM until the rest fits into the downtime limit, or postcopy is wanted. */
+static bool iterate(MigrationState *ms, StreamWriter *w, bool *postcopy, GError **errp)
 {
     Pace pace;
     Passes passes = {0};
@@ -196,6 +197,11 @@ static bool iterate(MigrationState *ms, StreamWriter *w, GError **errp)
     for (;;) {
         if (outgoing_cancel_requested(ms)) {
             return gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
+        }
+        if (__atomic_load_n(&ms->out.postcopy_requested, __ATOMIC_ACQUIRE) &&
+            switchover_is_allowed(ms)) {
+            *postcopy = true;
+            return true;
         }
         if (!look_at_pending(ms, &passes, &converged, errp)) {
             return false;
@@ -227,7 +233,7 @@ static bool setup(MigrationState *ms, StreamWriter *w, GError **errp)
     bool ok;
 
     savevm_put_header(ms, w);
-    if (gw_capability_get(ms, MIGRATION_CAP_RETURN_PATH)) {
+    if (outgoing_wants_return_path(ms)) {
         if (!gw_channel_has(ch, GW_CHANNEL_DUPLEX)) {
             return gw_fail(errp, GW_ERROR_GENERIC,
                            "main: this channel has one direction only, capability 'return-path' "
@@ -238,6 +244,13 @@ static bool setup(MigrationState *ms, StreamWriter *w, GError **errp)
         pthread_mutex_unlock(&ms->lock);
         savevm_put_command(w, MIG_CMD_OPEN_RETURN_PATH, NULL, 0);
         savevm_put_command(w, MIG_CMD_PING, &ping, sizeof(ping));
+    }
+    if (gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM)) {
+        postcopy_put_advise(ms, w);
+        if (gw_compat(ms)->preempt_pre_7_2 &&
+            gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT) && !preempt_open(ms, errp)) {
+            return false;
+        }
     }
     ms->host.lock(ms->host_opaque);
     ok = savevm_state_setup(ms, w, errp);
@@ -253,6 +266,9 @@ static bool setup(MigrationState *ms, StreamWriter *w, GError **errp)
 
 static bool migrate(MigrationState *ms, const OutgoingArgs *args, GError **errp)
 {
+    bool postcopy = false;
+
+    postcopy_source_new(ms, args->addr);
     if (!connect_peer(ms, args, errp)) {
         return false;
     }
@@ -264,7 +280,11 @@ static bool migrate(MigrationState *ms, const OutgoingArgs *args, GError **errp)
         return false;
     }
     outgoing_set_status(ms, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE);
-    return iterate(ms, ms->out.writer, errp) && migration_switchover(ms, ms->out.writer, errp);
+    if (!iterate(ms, ms->out.writer, &postcopy, errp)) {
+        return false;
+    }
+    return postcopy ? postcopy_switch(ms, ms->out.writer, errp) && postcopy_run(ms, errp)
+                    : migration_switchover(ms, ms->out.writer, errp);
 }
 
 static void close_channel(MigrationState *ms, bool ok)
@@ -283,6 +303,7 @@ static void close_channel(MigrationState *ms, bool ok)
         gw_channel_shutdown(ch);
     }
     return_path_free(rp);
+    preempt_close(ms);
     g_clear_pointer(&out->writer, stream_writer_free);
     g_clear_pointer(&ch, gw_channel_unref);
 }
@@ -341,6 +362,7 @@ static void give_guest_back(MigrationState *ms)
 static void finish(MigrationState *ms, bool ok, GError *err)
 {
     MigrationStatus end = MIGRATION_STATUS_COMPLETED;
+    bool handed_over;
 
     if (!ok) {
         const bool cancelled = outgoing_cancel_requested(ms);
@@ -357,12 +379,14 @@ static void finish(MigrationState *ms, bool ok, GError *err)
         }
     }
     close_channel(ms, ok);
+    handed_over = postcopy_is_handed_over(ms);
+    postcopy_source_free(ms);
     ms->host.lock(ms->host_opaque);
     savevm_state_cleanup(ms);
     ms->host.unlock(ms->host_opaque);
     if (ok) {
         ms->host.set_run_state(ms->host_opaque, "postmigrate", NULL);
-    } else {
+    } else if (!handed_over) {
         give_guest_back(ms);
     }
     pthread_mutex_lock(&ms->lock);

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "error.h"
+#include "incoming.h"
+#include "postcopy-source.h"
 #include "trace.h"
 
 bool outgoing_status_is_running(MigrationStatus s)
@@ -23,6 +25,11 @@ bool outgoing_status_is_running(MigrationStatus s)
     default:
         return true;
     }
+}
+
+bool outgoing_status_is_postcopy(MigrationStatus s)
+{
+    return s >= MIGRATION_STATUS_POSTCOPY_DEVICE && s <= MIGRATION_STATUS_POSTCOPY_RECOVER;
 }
 
 MigrationStatus outgoing_status(MigrationState *ms)
@@ -83,6 +90,12 @@ bool outgoing_wait(MigrationState *ms, int64_t deadline_ns)
     return ms->clock.wait_until(ms->clock_opaque, &ms->out.cond, &ms->lock, deadline_ns);
 }
 
+bool outgoing_wants_return_path(MigrationState *ms)
+{
+    return gw_capability_get(ms, MIGRATION_CAP_RETURN_PATH) ||
+           gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM);
+}
+
 static bool transport_is_one_way(const GwAddress *addr)
 {
     return addr && addr->transport == GW_TRANSPORT_FILE;
@@ -102,10 +115,10 @@ static bool migrate_may_start(MigrationState *ms, const GwAddress *addr, GError 
         return gw_fail(errp, GW_ERROR_GENERIC,
                        "Can't migrate the vm that was paused due to previous migration");
     }
-    if (transport_is_one_way(addr) && gw_capability_get(ms, MIGRATION_CAP_RETURN_PATH)) {
+    if (transport_is_one_way(addr) && outgoing_wants_return_path(ms)) {
         return gw_fail(errp, GW_ERROR_GENERIC,
-                       "Capability 'return-path' needs a transport with two directions; a file has "
-                       "one: switch the capability off or use tcp, unix or fd");
+                       "Capabilities 'return-path' and 'postcopy-ram' need a transport with two "
+                       "directions; a file has one: switch them off or use tcp, unix or fd");
     }
     return blockers_check(ms, errp);
 }
@@ -124,7 +137,7 @@ static void outgoing_reset(MigrationState *ms)
     g_clear_pointer(&out->cancel, gw_cancel_free);
     out->cancel = gw_cancel_new();
     __atomic_store_n(&out->cancel_requested, false, __ATOMIC_RELEASE);
-    out->continue_requested = false;
+    out->continue_requested = out->postcopy_requested = out->pause_requested = false;
     out->stopped_guest = out->sent_everything = out->was_running = false;
     out->start_ns = ms_now_ns(ms);
     out->setup_end_ns = out->downtime_start_ns = out->end_ns = 0;
@@ -133,6 +146,7 @@ static void outgoing_reset(MigrationState *ms)
     out->mbps = 0;
     out->bandwidth = out->threshold_bytes = 0;
     memset(&ms->stats, 0, sizeof(ms->stats));
+    memset(&ms->postcopy_counters, 0, sizeof(ms->postcopy_counters));
     pthread_mutex_unlock(&ms->lock);
 }
 
@@ -172,6 +186,36 @@ static GwChannel *connect_now(MigrationState *ms, const GwAddress *addr, GError 
     return ch;
 }
 
+/* A paused postcopy gets a new address; its thread connects. */
+static bool migrate_resume(MigrationState *ms, const GwAddress *addr, GError **errp)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->out.status != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "Cannot resume if there is no paused migration");
+    }
+    if (ms->postcopy_source->resume_address) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "There's a migration process in progress");
+    }
+    ms->postcopy_source->resume_address = gw_address_copy(addr);
+    pthread_cond_broadcast(&ms->out.cond);
+    return true;
+}
+
+/* Postcopy needs pages to be asked for, and preempt a second connection. */
+static bool postcopy_may_start(MigrationState *ms, const GwAddress *addr, GError **errp)
+{
+    const bool sockets = addr && (addr->transport == GW_TRANSPORT_TCP ||
+                                  addr->transport == GW_TRANSPORT_UNIX ||
+                                  addr->transport == GW_TRANSPORT_VSOCK);
+
+    if (gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT) && !sockets) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Migration requires multi-channel URIs (e.g. tcp)");
+    }
+    return true;
+}
+
 bool gw_migrate(MigrationState *ms, const GwAddress *addr, bool resume, GError **errp)
 {
     const bool at_once = addr->transport == GW_TRANSPORT_FILE ||
@@ -180,9 +224,10 @@ bool gw_migrate(MigrationState *ms, const GwAddress *addr, bool resume, GError *
     GError *err = NULL;
 
     if (resume) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "Cannot resume if there is no paused migration");
+        return migrate_resume(ms, addr, errp);
     }
-    if (!migrate_may_start(ms, addr, errp) || !outgoing_claim(ms, errp)) {
+    if (!migrate_may_start(ms, addr, errp) || !postcopy_may_start(ms, addr, errp) ||
+        !outgoing_claim(ms, errp)) {
         return false;
     }
     outgoing_reset(ms);
@@ -207,7 +252,8 @@ bool gw_migrate(MigrationState *ms, const GwAddress *addr, bool resume, GError *
 
 bool gw_migrate_channel(MigrationState *ms, GwChannel *main_channel, GError **errp)
 {
-    if (!migrate_may_start(ms, NULL, errp) || !outgoing_claim(ms, errp)) {
+    if (!migrate_may_start(ms, NULL, errp) || !postcopy_may_start(ms, NULL, errp) ||
+        !outgoing_claim(ms, errp)) {
         return false;
     }
     outgoing_reset(ms);
@@ -230,6 +276,10 @@ bool gw_migrate_cancel(MigrationState *ms, GError **errp)
     if (!outgoing_status_is_running(old) || old == MIGRATION_STATUS_CANCELLING) {
         pthread_mutex_unlock(&ms->lock);
         return true;
+    }
+    if (outgoing_status_is_postcopy(old)) {
+        pthread_mutex_unlock(&ms->lock);
+        return gw_fail(errp, GW_ERROR_GENERIC, "Postcopy migration in progress, cannot cancel.");
     }
     __atomic_store_n(&out->cancel_requested, true, __ATOMIC_RELEASE);
     out->status = MIGRATION_STATUS_CANCELLING;
@@ -258,6 +308,62 @@ bool gw_migrate_continue(MigrationState *ms, MigrationStatus state, GError **err
     ms->out.continue_requested = true;
     pthread_cond_broadcast(&ms->out.cond);
     return true;
+}
+
+bool gw_migrate_start_postcopy(MigrationState *ms, GError **errp)
+{
+    if (!gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM)) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "Enable postcopy with migrate_set_capability before "
+                       "the start of migration");
+    }
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->out.status == MIGRATION_STATUS_NONE) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Postcopy must be started after migration has been started");
+    }
+    __atomic_store_n(&ms->out.postcopy_requested, true, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&ms->out.cond);
+    return true;
+}
+
+/* The source's half of migrate-pause; false if it is not in postcopy. */
+static bool pause_outgoing(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->out.status != MIGRATION_STATUS_POSTCOPY_ACTIVE &&
+        ms->out.status != MIGRATION_STATUS_POSTCOPY_DEVICE &&
+        ms->out.status != MIGRATION_STATUS_POSTCOPY_RECOVER) {
+        return false;
+    }
+    ms->out.pause_requested = true;
+    if (ms->out.channel) {
+        gw_channel_shutdown(ms->out.channel);
+    }
+    if (ms->postcopy_source->preempt.channel) {
+        gw_channel_shutdown(ms->postcopy_source->preempt.channel);
+    }
+    pthread_cond_broadcast(&ms->out.cond);
+    return true;
+}
+
+bool gw_migrate_pause(MigrationState *ms, GError **errp)
+{
+    return pause_outgoing(ms) || incoming_pause(ms) ||
+           gw_fail(errp, GW_ERROR_GENERIC, "migrate-pause is currently only supported during "
+                   "postcopy-active or postcopy-recover state");
+}
+
+void outgoing_quit(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    ms->out.quit = true;
+    if (ms->out.channel) {
+        gw_channel_shutdown(ms->out.channel);
+    }
+    pthread_cond_broadcast(&ms->out.cond);
 }
 
 void gw_migration_wait(MigrationState *ms)

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "outgoing.h"
+#include "postcopy.h"
 
 void option_values_init(OptionValues *o)
 {
@@ -46,9 +47,47 @@ bool gw_capability_get(MigrationState *ms, MigrationCapability cap)
 /* The whole set as it would become; no lock needed, it is the caller's copy. */
 static bool capabilities_check(const bool *caps, GError **errp)
 {
+    if (caps[MIGRATION_CAP_POSTCOPY_PREEMPT] && !caps[MIGRATION_CAP_POSTCOPY_RAM]) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "Postcopy preempt requires postcopy-ram");
+    }
+    for (int i = 0; i < 2; i++) {
+        const int cap = i ? MIGRATION_CAP_POSTCOPY_PREFETCH : MIGRATION_CAP_POSTCOPY_PREEMPT_HINT;
+
+        if (caps[cap] && !caps[MIGRATION_CAP_POSTCOPY_PREEMPT]) {
+            return gw_fail(errp, GW_ERROR_GENERIC,
+                           "Capability '%s' requires capability 'postcopy-preempt'",
+                           gw_capability_desc(cap)->name);
+        }
+    }
     if (caps[MIGRATION_CAP_SWITCHOVER_ACK] && !caps[MIGRATION_CAP_RETURN_PATH]) {
         return gw_fail(errp, GW_ERROR_GENERIC,
                        "Capability 'switchover-ack' requires capability 'return-path'");
+    }
+    return true;
+}
+
+/* What a machine that waits for a migration may still switch on. */
+static bool incoming_rules(MigrationState *ms, const MigrationCapabilityChange *changes, size_t n,
+                           GError **errp)
+{
+    bool expected, started;
+
+    pthread_mutex_lock(&ms->lock);
+    expected = ms->in.expected;
+    started = ms->in.started;
+    pthread_mutex_unlock(&ms->lock);
+    for (size_t i = 0; i < n; i++) {
+        if (!changes[i].on || gw_capability_get(ms, changes[i].cap)) {
+            continue;
+        }
+        if (changes[i].cap == MIGRATION_CAP_POSTCOPY_RAM && expected &&
+            !postcopy_supported(ms, errp)) {
+            return false;
+        }
+        if (changes[i].cap == MIGRATION_CAP_POSTCOPY_PREEMPT && started) {
+            return gw_fail(errp, GW_ERROR_GENERIC,
+                           "Postcopy preempt must be set before incoming starts");
+        }
     }
     return true;
 }
@@ -60,6 +99,9 @@ bool gw_capabilities_set(MigrationState *ms, const MigrationCapabilityChange *ch
 
     if (outgoing_is_running(ms)) {
         return gw_fail(errp, GW_ERROR_GENERIC, "There's a migration process in progress");
+    }
+    if (!incoming_rules(ms, changes, n, errp)) {
+        return false;
     }
     LOCK_GUARD(&ms->options.lock);
 

@@ -7,6 +7,9 @@
 
 /* Whether a status means that a migration is under way. */
 bool outgoing_status_is_running(MigrationStatus s);
+bool outgoing_status_is_postcopy(MigrationStatus s);
+/* Whether the capabilities ask for a return path. */
+bool outgoing_wants_return_path(MigrationState *ms);
 /* Any thread; takes ms->lock. */
 bool outgoing_is_running(MigrationState *ms);
 MigrationStatus outgoing_status(MigrationState *ms);
@@ -18,6 +21,9 @@ void outgoing_set_error(MigrationState *ms, GError *err);
 bool outgoing_cancel_requested(MigrationState *ms);
 /* Waits on out.cond until the deadline (ns), or -1 for ever; ms->lock held. */
 bool outgoing_wait(MigrationState *ms, int64_t deadline_ns);
+
+/* Ends a migration thread that waits in postcopy-paused; for gw_migration_free. */
+void outgoing_quit(MigrationState *ms);
 
 /* migration-thread.c: what runs on the migration thread. */
 typedef struct OutgoingArgs {

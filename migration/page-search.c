@@ -18,7 +18,7 @@ static bool linear_next(void *opaque, PageRange *range)
         if (ps->block >= n) {
             ps->block = 0;
             ps->page = 0;
-            ps->passes++;
+            __atomic_fetch_add(&ps->passes, 1, __ATOMIC_RELAXED);
         }
         RAMBlock *b = ram_block_at(ps->ms, ps->block);
         const uint64_t end = ram_block_pages(b);

@@ -37,7 +37,7 @@ typedef struct PageSearch {
     } sources[PAGE_SOURCE__COUNT];
     unsigned block;   /* the linear walk stands here */
     uint64_t page;
-    uint64_t passes;  /* how often the linear walk went past the last block */
+    uint64_t passes;  /* atomic: how often the linear walk went past the last block */
 } PageSearch;
 
 void page_search_init(PageSearch *ps, MigrationState *ms);

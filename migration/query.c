@@ -35,11 +35,6 @@ static bool status_is_active_like(MigrationStatus s)
     return outgoing_status_is_running(s) && s != MIGRATION_STATUS_SETUP;
 }
 
-static bool status_is_postcopy(MigrationStatus s)
-{
-    return s >= MIGRATION_STATUS_POSTCOPY_DEVICE && s <= MIGRATION_STATUS_POSTCOPY_RECOVER;
-}
-
 static void fill_ram(MigrationState *ms, MigrationInfo *info)
 {
     const MigrationStats *st = &ms->stats;
@@ -79,7 +74,7 @@ static void fill_times(MigrationState *ms, MigrationInfo *info)
     if (out->setup_end_ns) {
         info->setup_time = (uint64_t)((out->setup_end_ns - out->start_ns) / 1000000);
     }
-    if (info->status == MIGRATION_STATUS_COMPLETED || status_is_postcopy(info->status)) {
+    if (info->status == MIGRATION_STATUS_COMPLETED || outgoing_status_is_postcopy(info->status)) {
         info->has_downtime = true;
         info->downtime = out->downtime_ms;
     } else {

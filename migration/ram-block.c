@@ -22,7 +22,8 @@ static bool check_info(MigrationState *ms, const RAMBlockInfo *info, GError **er
     if (gw_ram_block_find(ms, info->idstr)) {
         return gw_fail(errp, GW_ERROR_GENERIC, "RAM block '%s' exists already", info->idstr);
     }
-    if (!info->host || ((uintptr_t)info->host & mask) || ((info->used_length | info->max_length) & mask)) {
+    if (!info->host || ((uintptr_t)info->host & mask) ||
+        ((info->used_length | info->max_length) & mask)) {
         return gw_fail(errp, GW_ERROR_GENERIC,
                        "RAM block '%s': its memory and lengths must be multiples of %zu bytes",
                        info->idstr, GW_TARGET_PAGE_SIZE);
@@ -48,7 +49,15 @@ void ram_block_free(gpointer block)
     g_free(b->unprotected);
     g_free(b->received);
     g_free(b->known_zero);
+    g_free(b->recent);
     g_free(b);
+}
+
+static void renumber(MigrationState *ms)
+{
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        ram_block_at(ms, i)->index = i;
+    }
 }
 
 RAMBlock *gw_ram_block_add(MigrationState *ms, const RAMBlockInfo *info, GError **errp)
@@ -72,12 +81,14 @@ RAMBlock *gw_ram_block_add(MigrationState *ms, const RAMBlockInfo *info, GError 
         at++;
     }
     g_ptr_array_insert(ms->ram_blocks, (gint)at, b);
+    renumber(ms);
     return b;
 }
 
 void gw_ram_block_remove(MigrationState *ms, RAMBlock *block)
 {
     g_ptr_array_remove(ms->ram_blocks, block); /* frees it */
+    renumber(ms);
 }
 
 const RAMBlockInfo *gw_ram_block_info(const RAMBlock *block)

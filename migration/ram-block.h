@@ -38,6 +38,11 @@ static inline RAMBlock *ram_block_at(const MigrationState *ms, unsigned i)
     return g_ptr_array_index(ms->ram_blocks, i);
 }
 
+static inline unsigned ram_block_index(const RAMBlock *b)
+{
+    return b->index;
+}
+
 /* The list's free function; the array may also be freed with blocks in it. */
 void ram_block_free(gpointer block);
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "error.h"
+#include "postcopy.h"
 #include "ram-load.h"
 
 static bool load_length(RAMBlock *b, uint64_t length, GError **errp)
@@ -27,6 +28,23 @@ static bool load_length(RAMBlock *b, uint64_t length, GError **errp)
     }
     b->info.used_length = length;
     return true;
+}
+
+/* Only in a stream that may become a postcopy, and only for blocks of huge pages. */
+static bool load_page_size(MigrationState *ms, const RAMBlock *b, StreamReader *r, GError **errp)
+{
+    uint64_t size;
+
+    if (b->info.page_size == GW_TARGET_PAGE_SIZE || postcopy_state(ms) == POSTCOPY_NONE) {
+        return true;
+    }
+    if (!stream_get_be64(r, &size, errp)) {
+        return false;
+    }
+    return size == b->info.page_size ||
+           gw_fail(errp, GW_ERROR_PROTOCOL,
+                   "Mismatched RAM page size %s (local) %zu != %" PRIu64 ": give both sides the "
+                   "same memory backend", b->info.idstr, b->info.page_size, size);
 }
 
 bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **errp)
@@ -57,9 +75,10 @@ bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **
                            " is not a number of pages within the 0x%" PRIx64 " bytes left of the "
                            "total", id, length, total);
         }
-        if (!load_length(b, length, errp)) {
+        if (!load_length(b, length, errp) || !load_page_size(ld->ms, b, r, errp)) {
             return false;
         }
+        b->listed = true;
         total -= length;
     }
     return true;

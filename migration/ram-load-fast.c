@@ -31,10 +31,39 @@ typedef struct Direct {
     size_t head;   /* bytes of the next header that are in headers[0] */
 } Direct;
 
+void ram_load_end_run(RamLoadChannel *ch)
+{
+    if (ch->run) {
+        ch->last_run = ch->run;
+        ch->run = 0;
+    }
+}
+
 static void note_page(RamLoadChannel *ch, uint64_t page)
 {
-    ch->run = page == ch->next_page ? ch->run + 1 : 1;
+    if (page != ch->next_page) {
+        ram_load_end_run(ch);
+    }
+    ch->run++;
     ch->next_page = page + 1;
+}
+
+/* How many pages to guess at: as far as the run before this one went, and, once this one is clearly
+ * longer, further and further. */
+static uint64_t expected_pages(const RamLoadChannel *ch)
+{
+    const uint64_t most = MAX(ch->expect, SPECULATE_FIRST);
+
+    if (ch->run < SPECULATE_AFTER) {
+        return 0;
+    }
+    if (ch->run < ch->last_run) {
+        return MIN(most, ch->last_run - ch->run);
+    }
+    if (ch->run < ch->last_run + SPECULATE_AFTER) {
+        return 0;
+    }
+    return MIN(most, MAX(ch->run - ch->last_run, SPECULATE_FIRST));
 }
 
 /* Consecutive zero records from p on; returns the bytes used. */
@@ -45,7 +74,8 @@ static size_t load_zero_run(RamLoad *ld, RAMBlock *b, const uint8_t *p, size_t l
     const uint64_t max = MIN(left / RAM_ZERO_RECORD_SIZE, ram_block_pages(b) - page);
     uint64_t n = 1;
 
-    while (n < max && load_be64(p + n * RAM_ZERO_RECORD_SIZE) == word + (n << GW_TARGET_PAGE_BITS) &&
+    while (n < max &&
+           load_be64(p + n * RAM_ZERO_RECORD_SIZE) == word + (n << GW_TARGET_PAGE_BITS) &&
            p[n * RAM_ZERO_RECORD_SIZE + RAM_HEADER_SIZE] == 0) {
         n++;
     }
@@ -161,59 +191,55 @@ static bool judge(Direct *d, size_t n)
     return true;
 }
 
-/* The stream ended. In a page that is an error, which the reader words; a piece of a header goes
- * back for ram-load.c to stumble over. */
-static bool ended(Direct *d, GError **errp)
+/* Nothing more is expected, or the stream ended: the rest of a page comes through the reader, which
+ * knows how to word the end; a piece of a header goes back to it. */
+static bool finish_buffered(Direct *d, GError **errp)
 {
     StreamReader *r = d->ch->reader;
 
     if (d->have < GW_TARGET_PAGE_SIZE) {
-        return stream_get_bytes(r, ram_block_page(d->b, d->page) + d->have,
-                                GW_TARGET_PAGE_SIZE - d->have, errp);
-    }
-    if (d->head) {
+        if (!stream_get_bytes(r, ram_block_page(d->b, d->page) + d->have,
+                              GW_TARGET_PAGE_SIZE - d->have, errp)) {
+            return false;
+        }
+        ram_load_mark(d->b, d->page, 1, false);
+    } else if (d->head) {
         stream_unread(r, g_memdup2(d->ld->headers, d->head), d->head);
     }
     return true;
 }
 
-/* As many pages as the last read brought, and as many again. */
-static void adapt(RamLoadChannel *ch, uint64_t pages, bool hit)
-{
-    ch->expect = SPECULATE_FIRST;
-    ch->run = 0;
-    if (hit) {
-        ch->run = SPECULATE_AFTER;
-        ch->expect = CLAMP(2 * pages, SPECULATE_FIRST, RAM_LOAD_SPECULATE_MAX);
-    }
-}
-
+/* `have` bytes of `page`, which note_page() has counted, are in place. */
 static bool load_direct(RamLoad *ld, RamLoadChannel *ch, uint64_t page, size_t have, GError **errp)
 {
     Direct d = {.ld = ld, .ch = ch, .b = ch->block, .page = page, .have = have};
-    bool hit = true;
 
-    while (hit) {
+    for (;;) {
         const uint64_t first = d.page;
-        const uint64_t k = ram_load_scribble_pages(ld, d.b, d.page + 1,
-                                                   MAX(ch->expect, SPECULATE_FIRST));
-        ssize_t n;
+        const uint64_t k = ram_load_scribble_pages(ld, d.b, first + 1, expected_pages(ch));
+        ssize_t n = 0;
+        bool hit;
 
-        if (k == 0 && d.have == GW_TARGET_PAGE_SIZE) {
-            break;
+        if (k > 0) {
+            n = stream_readv_direct(ch->reader, ld->iov, fill_iov(&d, k), errp);
         }
-        n = stream_readv_direct(ch->reader, ld->iov, fill_iov(&d, k), errp);
         if (n <= 0) {
-            return n == 0 && ended(&d, errp);
+            return n == 0 && finish_buffered(&d, errp);
         }
         ld->direct_reads++;
         hit = judge(&d, (size_t)n);
         /* All but the last are complete. */
         ram_load_mark(d.b, first, d.page - first + (d.have == GW_TARGET_PAGE_SIZE), false);
-        adapt(ch, d.page - first, hit);
+        ch->run += d.page - first;
+        ch->next_page = d.page + 1;
+        if (!hit) {
+            ram_load_end_run(ch);
+            ch->expect = SPECULATE_FIRST;
+            return true;
+        }
+        /* As many pages as this read brought, and as many again. */
+        ch->expect = CLAMP(2 * (d.page - first), SPECULATE_FIRST, RAM_LOAD_SPECULATE_MAX);
     }
-    ch->next_page = d.page + 1;
-    return true;
 }
 
 bool ram_load_page(RamLoad *ld, RamLoadChannel *ch, uint64_t page, GError **errp)
@@ -226,12 +252,7 @@ bool ram_load_page(RamLoad *ld, RamLoadChannel *ch, uint64_t page, GError **errp
     stream_consume(ch->reader, have);
     note_page(ch, page);
     if (have < GW_TARGET_PAGE_SIZE) {
-        if (ch->run >= SPECULATE_AFTER) {
-            return load_direct(ld, ch, page, have, errp);
-        }
-        if (!stream_get_bytes(ch->reader, host + have, GW_TARGET_PAGE_SIZE - have, errp)) {
-            return false;
-        }
+        return load_direct(ld, ch, page, have, errp);
     }
     ram_load_mark(ch->block, page, 1, false);
     return true;

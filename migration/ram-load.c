@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The RAM section of an incoming migration: records one by one, every check, and the set-up of the
- * target's memory. ram-load-fast.c handles the common runs; whatever it declines comes here, so this
- * file alone decides what is an error.
+ * target's memory. ram-load-fast.c handles the common runs; whatever it declines comes here, so
+ * this file alone decides what is an error.
  * Incoming thread. Wire: spec ram 2.1-2.5 and 2.10.
  */
 #include "ram-load.h"
@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "postcopy.h"
 #include "xbzrle.h"
 
 void ram_load_mark(RAMBlock *b, uint64_t page, uint64_t n, bool zero)
@@ -77,7 +78,7 @@ static bool load_xbzrle(RamLoad *ld, RamLoadChannel *ch, uint64_t offset, GError
 }
 
 /* Reads the block's name unless CONTINUE says that it is the last one; checks the offset. */
-static bool load_place(RamLoad *ld, RamLoadChannel *ch, uint64_t word, GError **errp)
+bool ram_load_place(MigrationState *ms, RamLoadChannel *ch, uint64_t word, GError **errp)
 {
     const uint64_t offset = word & ~(uint64_t)RAM_FLAG_MASK;
     char id[256];
@@ -86,8 +87,8 @@ static bool load_place(RamLoad *ld, RamLoadChannel *ch, uint64_t word, GError **
         if (!stream_get_str8(ch->reader, id, errp)) {
             return false;
         }
-        ch->block = gw_ram_block_find(ld->ms, id);
-        ch->run = 0;
+        ch->block = gw_ram_block_find(ms, id);
+        ram_load_end_run(ch);
         if (!ch->block) {
             return gw_fail(errp, GW_ERROR_PROTOCOL,
                            "Can't find block '%s' of the page at 0x%" PRIx64, id, offset);
@@ -156,7 +157,7 @@ static bool load_record(RamLoad *ld, RamLoadChannel *ch, bool *eos, GError **err
     default:
         return unknown_flags(flags, errp);
     }
-    return load_place(ld, ch, word, errp) && load(ld, ch, offset, errp);
+    return ram_load_place(ld->ms, ch, word, errp) && load(ld, ch, offset, errp);
 }
 
 bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp)
@@ -169,6 +170,9 @@ bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp
         return gw_fail(errp, GW_ERROR_PROTOCOL, "section 'ram': version %d, only %d is supported",
                        version_id, RAM_SECTION_VERSION);
     }
+    if (postcopy_state(ms) >= POSTCOPY_LISTENING) {
+        return postcopy_load_section(ms, errp);
+    }
     ld->main.reader = r;
     while (!eos) {
         ram_load_buffered(ld, &ld->main);
@@ -177,6 +181,7 @@ bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp
             return false;
         }
     }
+    ram_load_end_run(&ld->main);
     return true;
 }
 

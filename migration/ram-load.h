@@ -16,8 +16,8 @@
 #include "ram-wire.h"
 #include "zero-page.h"
 
-/* Pages that one direct read may expect. An iovec for each header and page: 511 fit into one call. At
- * the end of a PART the guess is wrong, so a smaller bound loses less there and costs nothing else. */
+/* Pages that one direct read may expect. An iovec for each header and page: 511 fit into one call;
+ * a smaller bound loses less where the guess is wrong and measured no slower. */
 #define RAM_LOAD_SPECULATE_MAX 127
 
 /* One channel that carries page records: CONTINUE refers to its own last record. */
@@ -25,15 +25,16 @@ typedef struct RamLoadChannel {
     StreamReader *reader;
     RAMBlock *block;    /* named last, NULL before the first record */
     uint64_t next_page; /* of `block`: the page after the last normal one */
-    unsigned run;       /* normal pages that came in a row, each the next of the one before */
-    unsigned expect;    /* pages that the next direct read expects */
+    uint64_t run;       /* normal pages that came in a row, each the next of the one before */
+    uint64_t last_run;  /* the length of the run before */
+    uint64_t expect;    /* pages that one direct read may expect */
 } RamLoadChannel;
 
 struct RamLoad {
     MigrationState *ms;
     RamLoadChannel main;
     ZeroPageFn is_zero;
-    uint64_t direct_reads, misses, copied_back; /* how the speculation fares; for tests and traces */
+    uint64_t direct_reads, misses, copied_back; /* how the speculation fares; for tests */
     uint64_t headers[RAM_LOAD_SPECULATE_MAX];   /* of a direct read, as on the wire */
     struct iovec iov[2 * RAM_LOAD_SPECULATE_MAX + 1];
 };
@@ -42,6 +43,9 @@ struct RamLoad {
 bool ram_load_setup(void *opaque, GError **errp);
 bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp);
 void ram_load_cleanup(void *opaque);
+/* The place of a page record: reads the block's name unless CONTINUE says that it is the last one, and
+ * checks the offset. */
+bool ram_load_place(MigrationState *ms, RamLoadChannel *ch, uint64_t word, GError **errp);
 /* Notes that pages [page, page + n) hold what the source sent; `zero`: they are zeros. */
 void ram_load_mark(RAMBlock *b, uint64_t page, uint64_t n, bool zero);
 
@@ -58,6 +62,8 @@ uint64_t ram_load_scribble_pages(RamLoad *ld, RAMBlock *b, uint64_t page, uint64
 /* ram-load-fast.c */
 /* Handles the CONTINUE records that lie complete in the reader's buffer. */
 void ram_load_buffered(RamLoad *ld, RamLoadChannel *ch);
+/* The next page does not directly follow the last one on the wire. */
+void ram_load_end_run(RamLoadChannel *ch);
 /* Receives the contents of a normal page, and maybe of those that follow it. */
 bool ram_load_page(RamLoad *ld, RamLoadChannel *ch, uint64_t page, GError **errp);
 

@@ -5,7 +5,7 @@
  *
  * The answer is a snapshot. At the source it may be used for a page whose dirty bit was taken and
  * whose log was protected BEFORE the question: a page that the guest touches afterwards is dirty
- * again, one that it touched before is populated, and is read. No state but descriptors; any thread.
+ * again, one that it touched before is populated, and is read. No state; any thread.
  */
 #ifndef MIGRATION_RAM_POPULATED_H
 #define MIGRATION_RAM_POPULATED_H

@@ -3,59 +3,60 @@
  * Page records. For a range of up to 512 pages: take the dirty bits, protect the log, find out what
  * was never touched, then put each page as ZERO or PAGE. Normal pages are references, which the
  * writer gathers into its next writev: they are read when they are sent, after their bit was taken.
- * Migration thread. Wire: spec ram 2.2.
+ * Migration thread; in postcopy also the return-path thread, with a sender of its own: the dirty
+ * bitmap decides who sends a page. Wire: spec ram 2.2.
  */
 #include "bits.h"
 #include "dirty-bitmap.h"
 #include "ram-populated.h"
 #include "ram-save.h"
 
-static void flush_zero_records(RamSave *rs, StreamWriter *w)
+static void flush_zero_records(RamSender *s, StreamWriter *w)
 {
-    if (rs->zero_fill) {
-        stream_put_bytes(w, rs->zero_records, rs->zero_fill);
-        rs->zero_fill = 0;
+    if (s->zero_fill) {
+        stream_put_bytes(w, s->zero_records, s->zero_fill);
+        s->zero_fill = 0;
     }
 }
 
 /* The header, with the block's name if it is not the one named last. */
-static void put_header(RamSave *rs, StreamWriter *w, const RAMBlock *b, uint64_t offset,
+static void put_header(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset,
                        uint32_t flag)
 {
-    if (b == rs->block) {
+    if (b == s->block) {
         stream_put_be64(w, offset | flag | RAM_FLAG_CONTINUE);
         return;
     }
     stream_put_be64(w, offset | flag);
     stream_put_str8(w, b->info.idstr);
-    rs->block = b;
+    s->block = b;
 }
 
 /* Zero records come in crowds and are small: they are made in a buffer and put as one piece. */
-static void put_zero_page(RamSave *rs, StreamWriter *w, const RAMBlock *b, uint64_t offset)
+static void put_zero_page(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset)
 {
-    uint8_t *p = rs->zero_records + rs->zero_fill;
+    uint8_t *p = s->zero_records + s->zero_fill;
 
-    if (b != rs->block) {
-        put_header(rs, w, b, offset, RAM_FLAG_ZERO);
+    if (b != s->block) {
+        put_header(s, w, b, offset, RAM_FLAG_ZERO);
         stream_put_u8(w, 0);
         return;
     }
     store_be64(p, offset | RAM_FLAG_ZERO | RAM_FLAG_CONTINUE);
     p[RAM_HEADER_SIZE] = 0;
-    rs->zero_fill += RAM_ZERO_RECORD_SIZE;
+    s->zero_fill += RAM_ZERO_RECORD_SIZE;
 }
 
-static void put_normal_page(RamSave *rs, StreamWriter *w, const RAMBlock *b, uint64_t offset)
+static void put_normal_page(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset)
 {
-    flush_zero_records(rs, w);
-    put_header(rs, w, b, offset, RAM_FLAG_PAGE);
+    flush_zero_records(s, w);
+    put_header(s, w, b, offset, RAM_FLAG_PAGE);
     stream_put_ref(w, b->info.host + offset, GW_TARGET_PAGE_SIZE);
 }
 
 /* Puts the pages of one word of the bitmap; returns how many of them were zero. */
-static unsigned put_word(RamSave *rs, StreamWriter *w, const RAMBlock *b, uint64_t first,
-                         uint64_t taken, uint64_t populated)
+static unsigned put_word(const RamSave *rs, RamSender *s, StreamWriter *w, const RAMBlock *b,
+                         uint64_t first, uint64_t taken, uint64_t populated)
 {
     unsigned zeros = 0;
 
@@ -65,10 +66,10 @@ static unsigned put_word(RamSave *rs, StreamWriter *w, const RAMBlock *b, uint64
 
         taken &= taken - 1;
         if (!((populated >> k) & 1) || rs->is_zero(b->info.host + offset)) {
-            put_zero_page(rs, w, b, offset);
+            put_zero_page(s, w, b, offset);
             zeros++;
         } else {
-            put_normal_page(rs, w, b, offset);
+            put_normal_page(s, w, b, offset);
         }
     }
     return zeros;
@@ -78,36 +79,84 @@ static unsigned put_word(RamSave *rs, StreamWriter *w, const RAMBlock *b, uint64
 static void find_populated(RamSave *rs, const RAMBlock *b, uint64_t first, uint64_t n,
                            uint64_t *populated)
 {
-    if (rs->search.passes == 0) {
+    if (__atomic_load_n(&rs->search.passes, __ATOMIC_RELAXED) == 0) {
         ram_block_populated(&rs->pagemap, b, first, n, populated);
     } else {
         bits_set_range(populated, 0, n);
     }
 }
 
-bool ram_save_range(RamSave *rs, StreamWriter *w, const PageRange *range, GError **errp)
+/* Puts the taken pages of whole words from `first` on (a multiple of 64). */
+static bool put_taken(RamSave *rs, RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t first,
+                      uint64_t n, const uint64_t *taken, uint64_t count, GError **errp)
+{
+    uint64_t populated[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1];
+    uint64_t zeros = 0;
+
+    /* Only now: a page that is touched after this look is dirty again. */
+    find_populated(rs, b, first, n, populated);
+    for (uint64_t i = 0; i < bits_words(n); i++) {
+        zeros += put_word(rs, s, w, b, first + i * BITS_PER_WORD, taken[i], populated[i]);
+    }
+    flush_zero_records(s, w);
+    STAT_ADD(rs->ms->stats.zero_pages, zeros);
+    STAT_ADD(rs->ms->stats.normal_pages, count - zeros);
+    return ram_save_check_writer(w, errp);
+}
+
+bool ram_save_range(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *range,
+                    GError **errp)
 {
     uint64_t taken[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1] = {0};
-    uint64_t populated[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1];
     /* Whole words from the one that holds the first page; the pages before it are masked out. */
     const uint64_t first = range->first / BITS_PER_WORD * BITS_PER_WORD;
     const uint64_t n = range->first + range->npages - first;
     const uint64_t count = dirty_bitmap_take(range->block, range->first, range->npages, taken);
-    uint64_t zeros = 0;
 
     if (count == 0) {
         return true;
     }
-    if (!dirty_bitmap_protect(range->block, range->first, range->npages, errp)) {
+    return dirty_bitmap_protect(range->block, range->first, range->npages, errp) &&
+           put_taken(rs, s, w, range->block, first, n, taken, count, errp);
+}
+
+/* The bit of the first target page is the claim: who clears it sends the whole host page. */
+static bool claim_host_page(const PageRange *page)
+{
+    uint64_t taken[2];
+
+    if (!dirty_bitmap_take(page->block, page->first, 1, taken)) {
         return false;
     }
-    /* Only now: a page that is touched after this look is dirty again. */
-    find_populated(rs, range->block, first, n, populated);
-    for (uint64_t i = 0; i < bits_words(n); i++) {
-        zeros += put_word(rs, w, range->block, first + i * BITS_PER_WORD, taken[i], populated[i]);
+    for (uint64_t at = 1; at < page->npages; at += PAGE_SEARCH_WINDOW) {
+        uint64_t rest[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1];
+
+        dirty_bitmap_take(page->block, page->first + at,
+                          MIN(PAGE_SEARCH_WINDOW, page->npages - at), rest);
     }
-    flush_zero_records(rs, w);
-    STAT_ADD(rs->ms->stats.zero_pages, zeros);
-    STAT_ADD(rs->ms->stats.normal_pages, count - zeros);
-    return ram_save_check_writer(w, errp);
+    return true;
+}
+
+bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page, bool *put,
+                        GError **errp)
+{
+    *put = claim_host_page(page);
+    for (uint64_t at = 0; *put && at < page->npages; at += PAGE_SEARCH_WINDOW) {
+        const uint64_t first = page->first + at;
+        const uint64_t n = MIN(PAGE_SEARCH_WINDOW, page->npages - at);
+        const uint64_t base = first / BITS_PER_WORD * BITS_PER_WORD;
+        uint64_t taken[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1] = {0};
+
+        bits_set_range(taken, first - base, n);
+        if (!put_taken(rs, s, w, page->block, base, first + n - base, taken, n, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void ram_sender_init(RamSender *s)
+{
+    s->block = NULL;
+    s->zero_fill = 0;
 }

@@ -8,6 +8,14 @@
 #include "ram-wire.h"
 #include "zero-page.h"
 
+/* One channel that carries page records: CONTINUE refers to the block that it named last. The
+ * thread that writes to the channel owns it. */
+typedef struct RamSender {
+    const RAMBlock *block;
+    size_t zero_fill;       /* bytes in zero_records */
+    uint8_t zero_records[PAGE_SEARCH_WINDOW * RAM_ZERO_RECORD_SIZE];
+} RamSender;
+
 struct RamSave {
     MigrationState *ms;
     PageSearch search;
@@ -16,10 +24,9 @@ struct RamSave {
     uint64_t *scratch;      /* for a sync: one bit per page of the largest block */
     int64_t rate_start_ns;  /* window of dirty_pages_rate */
     uint64_t rate_pages;    /* pages found dirty in it */
-    /* Of the main channel: */
-    const RAMBlock *block;  /* named last; what CONTINUE means */
-    size_t zero_fill;       /* bytes in zero_records */
-    uint8_t zero_records[PAGE_SEARCH_WINDOW * RAM_ZERO_RECORD_SIZE];
+    RamSender main;
+    bool in_postcopy;       /* the guest is stopped for good: no more syncs */
+    bool recent_left;       /* postcopy: pages of the last round may be left */
 };
 
 /* ram.c: the section's handlers (savevm.h). */
@@ -30,7 +37,19 @@ bool ram_save_pending(void *opaque, bool exact, uint64_t *bytes, GError **errp);
 void ram_save_cleanup(void *opaque);
 
 /* ram-save-pages.c: takes the dirty pages of the range and puts their records. */
-bool ram_save_range(RamSave *rs, StreamWriter *w, const PageRange *range, GError **errp);
+bool ram_save_range(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *range,
+                    GError **errp);
+/* Postcopy: the same for one whole host page, which only one thread gets (*put). Any thread with a
+ * sender of its own. */
+bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page, bool *put,
+                        GError **errp);
+void ram_sender_init(RamSender *s);
+
+/* ram-save-postcopy.c, migration thread: no log, no sync from here on; what the guest wrote last goes
+ * first. */
+void ram_save_enter_postcopy(MigrationState *ms);
+/* After a recovery: block names are told anew, the walk starts over. */
+void ram_save_restart(MigrationState *ms);
 
 /* ram.c: false with a copy of the writer's error, if it has one. */
 bool ram_save_check_writer(StreamWriter *w, GError **errp);

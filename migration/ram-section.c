@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The RAM section's entry in the registry: both directions. The threads and locks are those of ram.c
- * (sending) and ram-load.c (receiving). */
+/* The RAM section's entry in the registry: both directions. The threads and locks are those of
+ * ram.c (sending) and ram-load.c (receiving). */
 #include "ram-load.h"
 #include "ram-save.h"
 

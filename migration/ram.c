@@ -115,6 +115,10 @@ static void put_block_list(MigrationState *ms, StreamWriter *w)
         }
         stream_put_str8(w, b->info.idstr);
         stream_put_be64(w, b->info.used_length);
+        if (b->info.page_size != GW_TARGET_PAGE_SIZE &&
+            gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM)) {
+            stream_put_be64(w, b->info.page_size);
+        }
     }
     stream_put_be64(w, RAM_FLAG_EOS);
 }
@@ -149,6 +153,25 @@ bool ram_save_setup(void *opaque, StreamWriter *w, GError **errp)
     return ram_save_check_writer(w, errp);
 }
 
+/* In postcopy a huge page goes out as a whole or not at all: the range is widened to it. */
+static bool save_found(RamSave *rs, StreamWriter *w, const PageRange *range, GError **errp)
+{
+    const uint64_t n = range->block->info.page_size >> GW_TARGET_PAGE_BITS;
+    bool put;
+
+    if (!rs->in_postcopy || n <= 1) {
+        return ram_save_range(rs, &rs->main, w, range, errp);
+    }
+    const PageRange page = {
+        .block = range->block, .first = range->first / n * n, .npages = n,
+    };
+
+    if (range->source == PAGE_SOURCE_LINEAR) {
+        page_search_seek(&rs->search, range->block, page.first + n);
+    }
+    return ram_save_host_page(rs, &rs->main, w, &page, &put, errp);
+}
+
 /* Sends until the budget or the time is used up, or nothing is dirty (*done). */
 static bool save_pages(RamSave *rs, StreamWriter *w, uint64_t budget, int64_t deadline, bool *done,
                        GError **errp)
@@ -169,7 +192,7 @@ static bool save_pages(RamSave *rs, StreamWriter *w, uint64_t budget, int64_t de
 
         if (!page_search_next(&rs->search, max, &range)) {
             *done = true;
-        } else if (!ram_save_range(rs, w, &range, errp)) {
+        } else if (!save_found(rs, w, &range, errp)) {
             return false;
         }
     }
@@ -193,8 +216,8 @@ bool ram_save_complete(void *opaque, StreamWriter *w, GError **errp)
     MigrationState *ms = opaque;
     bool done;
 
-    /* The guest is stopped: this sync is the last word. */
-    if (!ram_dirty_sync(ms, errp) ||
+    /* The guest is stopped: this sync is the last word. In postcopy it was made at the switchover. */
+    if ((!ms->ram_save->in_postcopy && !ram_dirty_sync(ms, errp)) ||
         !save_pages(ms->ram_save, w, UINT64_MAX, INT64_MAX, &done, errp)) {
         return false;
     }

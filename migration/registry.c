@@ -23,7 +23,9 @@ static void entry_free(gpointer p)
 void save_registry_init(SaveRegistry *reg)
 {
     reg->entries = g_ptr_array_new_with_free_func(entry_free);
-    reg->next_section_id = 0;
+    /* Not 0: to QEMU that is also the id of every section it has not seen yet, so that it takes
+     * a PART of 0 for one of those. */
+    reg->next_section_id = 1;
     pthread_mutex_init(&reg->load_lock, NULL);
 }
 

@@ -11,26 +11,42 @@
 
 #include "error.h"
 
-bool rp_send(MigrationState *ms, uint16_t type, const void *payload, uint16_t len, GError **errp)
+static GwChannel *open_channel(MigrationState *ms, GError **errp)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->in.rp_open && ms->in.channel) {
+        return gw_channel_ref(ms->in.channel);
+    }
+    gw_fail(errp, GW_ERROR_IO, "return path: it is not open");
+    return NULL;
+}
+
+bool rp_send_locked(MigrationState *ms, uint16_t type, const void *payload, uint16_t len,
+                    GError **errp)
 {
     uint16_t head[2] = {GUINT16_TO_BE(type), GUINT16_TO_BE(len)};
     struct iovec iov[2] = {
         {.iov_base = head, .iov_len = sizeof(head)},
         {.iov_base = (void *)payload, .iov_len = len},
     };
-    g_autoptr(GwChannel) ch = NULL;
-    bool ok;
+    g_autoptr(GwChannel) ch = open_channel(ms, errp);
 
-    pthread_mutex_lock(&ms->lock);
-    ch = ms->in.rp_open && ms->in.channel ? gw_channel_ref(ms->in.channel) : NULL;
-    pthread_mutex_unlock(&ms->lock);
-    if (!ch) {
-        return gw_fail(errp, GW_ERROR_PROTOCOL, "return path: it is not open");
-    }
-    pthread_mutex_lock(&ms->in.rp_lock);
-    ok = gw_channel_writev_all(ch, iov, len ? 2 : 1, errp);
-    pthread_mutex_unlock(&ms->in.rp_lock);
-    return ok;
+    return ch && gw_channel_writev_all(ch, iov, len ? 2 : 1, errp);
+}
+
+bool rp_send_blob_locked(MigrationState *ms, const void *blob, size_t len, GError **errp)
+{
+    g_autoptr(GwChannel) ch = open_channel(ms, errp);
+
+    return ch && gw_channel_write_all(ch, blob, len, errp);
+}
+
+bool rp_send(MigrationState *ms, uint16_t type, const void *payload, uint16_t len, GError **errp)
+{
+    LOCK_GUARD(&ms->in.rp_lock);
+
+    return rp_send_locked(ms, type, payload, len, errp);
 }
 
 bool rp_send_u32(MigrationState *ms, uint16_t type, uint32_t value, GError **errp)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Source side of the return path. The return-path thread blocks on the main channel's other
- * direction; what it learns it stores under ms->lock and signals out.cond. Every message is
+ * direction; what it learns it stores under ms->lock and signals out.cond. In postcopy it serves page
+ * requests (postcopy-requests.c), with preempt all the way to the socket. Every message is
  * hostile input: the source holds the only good copy of the guest.
  * Wire: spec commands 3.2 (be16 type, be16 length, payload).
  */
@@ -9,13 +10,16 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "error.h"
+#include "postcopy-source.h"
 #include "trace.h"
 
 struct ReturnPath {
     MigrationState *ms;
     GThread *thread;
     StreamReader *reader; /* return-path thread */
+    RAMBlock *asked_block; /* return-path thread: of the last REQ_PAGES_ID */
     ReturnPathNews news;  /* ms->lock */
 };
 
@@ -31,14 +35,6 @@ static const struct {
     [MIG_RP_MSG_RESUME_ACK] = {"RESUME_ACK", 4},
     [MIG_RP_MSG_SWITCHOVER_ACK] = {"SWITCHOVER_ACK", 0},
 };
-
-static uint32_t be32_at(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return GUINT32_FROM_BE(v);
-}
 
 static bool read_message(ReturnPath *rp, uint16_t *type, uint8_t *payload, uint16_t *len,
                          GError **errp)
@@ -59,32 +55,118 @@ static bool read_message(ReturnPath *rp, uint16_t *type, uint8_t *payload, uint1
     return stream_get_bytes(rp->reader, payload, *len, errp);
 }
 
-/* False ends the thread: SHUT, or an error in *errp. */
-static bool handle_message(ReturnPath *rp, uint16_t type, const uint8_t *payload, GError **errp)
+/* The block that a message names: payload[at] is the length of the name. */
+static RAMBlock *named_block(MigrationState *ms, const char *what, const uint8_t *payload,
+                             uint16_t at, uint16_t len, GError **errp)
+{
+    char id[256];
+    RAMBlock *b;
+
+    if (len <= at || payload[at] == 0 || len != at + 1 + payload[at]) {
+        gw_fail(errp, GW_ERROR_PROTOCOL, "return path: %s with a bad length %u", what, len);
+        return NULL;
+    }
+    memcpy(id, payload + at + 1, payload[at]);
+    id[payload[at]] = '\0';
+    b = gw_ram_block_find(ms, id);
+    if (!b) {
+        gw_fail(errp, GW_ERROR_PROTOCOL, "return path: %s for unknown block '%s'", what, id);
+    }
+    return b;
+}
+
+static bool handle_request(ReturnPath *rp, uint16_t type, const uint8_t *payload, uint16_t len,
+                           GError **errp)
+{
+    MigrationState *ms = rp->ms;
+
+    if (!postcopy_is_handed_over(ms)) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "return path: a page was requested, but the migration is not in postcopy");
+    }
+    if (type == MIG_RP_MSG_REQ_PAGES_ID) {
+        rp->asked_block = named_block(ms, "REQ_PAGES_ID", payload, 12, len, errp);
+    } else if (!rp->asked_block) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "return path: REQ_PAGES before any REQ_PAGES_ID named a block");
+    }
+    return rp->asked_block && postcopy_request(ms, rp->asked_block, load_be64(payload),
+                                               load_be32(payload + 8), errp);
+}
+
+static bool handle_bitmap(ReturnPath *rp, const uint8_t *payload, uint16_t len, GError **errp)
+{
+    RAMBlock *b = named_block(rp->ms, "RECV_BITMAP", payload, 0, len, errp);
+
+    return b && recovery_read_bitmap(rp->ms, rp->reader, b, errp);
+}
+
+static void handle_pong(ReturnPath *rp, uint32_t value)
+{
+    LOCK_GUARD(&rp->ms->lock);
+
+    rp->news.ponged = true;
+    if (value == PING_PACKAGE_LOADED) {
+        rp->news.package_loaded = true;
+    }
+    pthread_cond_broadcast(&rp->ms->out.cond);
+}
+
+static bool handle_resume_ack(ReturnPath *rp, uint32_t value, GError **errp)
 {
     MigrationState *ms = rp->ms;
     LOCK_GUARD(&ms->lock);
 
+    if (value != 1 || ms->out.status != MIGRATION_STATUS_POSTCOPY_RECOVER) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "return path: RESUME_ACK %u was not expected in state %s", value,
+                       gw_migration_status_name(ms->out.status));
+    }
+    ms->postcopy_source->resume_acked = true;
+    pthread_cond_broadcast(&ms->out.cond);
+    return true;
+}
+
+/* SHUT is the last message; *end tells. */
+static void handle_shut(ReturnPath *rp, uint32_t value)
+{
+    LOCK_GUARD(&rp->ms->lock);
+
+    rp->news.shut = true;
+    rp->news.shut_value = value;
+}
+
+static void handle_switchover_ack(ReturnPath *rp)
+{
+    LOCK_GUARD(&rp->ms->lock);
+
+    rp->news.acks++;
+    pthread_cond_broadcast(&rp->ms->out.cond);
+}
+
+/* False ends the thread: SHUT, or an error in *errp. */
+static bool handle_message(ReturnPath *rp, uint16_t type, const uint8_t *payload, uint16_t len,
+                           GError **errp)
+{
     trace_event(return_path_message, "%s", rp_messages[type].name);
     switch (type) {
     case MIG_RP_MSG_SHUT:
-        rp->news.shut = true;
-        rp->news.shut_value = be32_at(payload);
+        handle_shut(rp, load_be32(payload));
         return false;
     case MIG_RP_MSG_PONG:
-        rp->news.ponged = true;
-        rp->news.last_pong = be32_at(payload);
-        break;
+        handle_pong(rp, load_be32(payload));
+        return true;
     case MIG_RP_MSG_SWITCHOVER_ACK:
-        rp->news.acks++;
-        break;
+        handle_switchover_ack(rp);
+        return true;
+    case MIG_RP_MSG_REQ_PAGES_ID:
+    case MIG_RP_MSG_REQ_PAGES:
+        return handle_request(rp, type, payload, len, errp);
+    case MIG_RP_MSG_RECV_BITMAP:
+        return handle_bitmap(rp, payload, len, errp);
     default:
-        return gw_fail(errp, GW_ERROR_PROTOCOL,
-                       "return path: %s was not asked for in a precopy migration",
-                       rp_messages[type].name);
+        return handle_resume_ack(rp, load_be32(payload), errp);
     }
-    pthread_cond_broadcast(&ms->out.cond);
-    return true;
 }
 
 static gpointer return_path_thread(gpointer opaque)
@@ -96,7 +178,7 @@ static gpointer return_path_thread(gpointer opaque)
     uint16_t type, len;
 
     while (read_message(rp, &type, payload, &len, &err) &&
-           handle_message(rp, type, payload, &err)) {
+           handle_message(rp, type, payload, len, &err)) {
     }
     pthread_mutex_lock(&ms->lock);
     rp->news.ended = true;
@@ -121,12 +203,19 @@ const ReturnPathNews *return_path_news(const ReturnPath *rp)
     return &rp->news;
 }
 
+void return_path_join(ReturnPath *rp)
+{
+    if (rp) {
+        g_clear_pointer(&rp->thread, g_thread_join);
+    }
+}
+
 void return_path_free(ReturnPath *rp)
 {
     if (!rp) {
         return;
     }
-    g_thread_join(rp->thread);
+    return_path_join(rp);
     stream_reader_free(rp->reader);
     g_clear_error(&rp->news.error);
     g_free(rp);

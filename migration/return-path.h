@@ -22,6 +22,9 @@ enum {
 
 #define MIG_RP_MSG_MAX_LEN 512
 
+/* The PING inside a package whose PONG says that it is loaded. */
+#define PING_PACKAGE_LOADED 0x42
+
 enum {
     MIG_CMD_OPEN_RETURN_PATH = 1,
     MIG_CMD_PING = 2,
@@ -46,8 +49,8 @@ typedef struct ReturnPathNews {
     bool ended;          /* no more messages: SHUT, or the channel broke */
     bool shut;           /* SHUT came, with this value */
     uint32_t shut_value;
-    uint32_t last_pong;
-    bool ponged;
+    bool ponged;         /* PONG 1: the destination has recognised the main channel */
+    bool package_loaded; /* PONG 0x42, or PONG 3 of a destination that was not asked */
     int acks;            /* SWITCHOVER_ACKs received */
     GError *error;       /* owned by the return path; why it ended without SHUT */
 } ReturnPathNews;
@@ -56,13 +59,19 @@ typedef struct ReturnPathNews {
 ReturnPath *return_path_start(MigrationState *ms, GwChannel *ch);
 /* ms->lock held. */
 const ReturnPathNews *return_path_news(const ReturnPath *rp);
-/* Joins the thread (the channel must have ended or been shut down) and frees. */
+/* Joins the thread; the channel must have ended or been shut down. */
+void return_path_join(ReturnPath *rp);
+/* Joins, if nobody did, and frees. ms->lock not held, nobody else may look at it any more. */
 void return_path_free(ReturnPath *rp);
 
 /* ---- destination ---- */
 
 /* Sends one message; false with *errp if the channel broke. Any thread. */
 bool rp_send(MigrationState *ms, uint16_t type, const void *payload, uint16_t len, GError **errp);
+/* The same for who holds in.rp_lock, because something has to follow directly. */
+bool rp_send_locked(MigrationState *ms, uint16_t type, const void *payload, uint16_t len,
+                    GError **errp);
+bool rp_send_blob_locked(MigrationState *ms, const void *blob, size_t len, GError **errp);
 bool rp_send_u32(MigrationState *ms, uint16_t type, uint32_t value, GError **errp);
 
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "error.h"
+#include "outgoing.h"
 
 static int64_t real_now_ns(void *opaque)
 {
@@ -85,6 +86,7 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
 void gw_migration_stop(MigrationState *ms)
 {
     gw_migrate_cancel(ms, NULL);
+    outgoing_quit(ms);
     incoming_abort(ms);
     gw_migration_wait(ms);
     gw_incoming_wait(ms);

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "latency.h"
 #include "lock.h"
 #include "migration/migration.h"
 #include "savevm.h"
@@ -41,6 +42,12 @@ struct RAMBlock {
     uint64_t *received; /* RamLoad: one bit per target page */
     uint64_t *known_zero; /* RamLoad: target pages that are known to read as zeros */
     uint64_t dirty_pages; /* population of `dirty` */
+    uint64_t *recent;   /* postcopy: pages that the last dirty sync found; sent first */
+    uint64_t recent_at; /* how far that is sent; migration thread */
+    unsigned index;     /* in ms->ram_blocks */
+    bool listed;        /* incoming: the source has this block */
+    bool watched;       /* incoming postcopy: faults on it are reported */
+    bool bitmap_expected; /* outgoing recovery, ms->lock: RECV_BITMAP was asked for */
 };
 
 /* Counters of the outgoing side; relaxed atomics, written by the threads that send. */
@@ -50,6 +57,12 @@ typedef struct MigrationStats {
     uint64_t dirty_sync_count, dirty_pages_rate, postcopy_requests;
     uint64_t pages_per_second;
 } MigrationStats;
+
+/* How the urgent pages of a postcopy fared; relaxed atomics. */
+typedef struct PostcopyCounters {
+    uint64_t urgent_pages, hints_offered, hints_consumed, hints_hit, hints_dropped;
+    uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless;
+} PostcopyCounters;
 
 #define STAT_ADD(field, n) __atomic_fetch_add(&(field), (n), __ATOMIC_RELAXED)
 #define STAT_SET(field, n) __atomic_store_n(&(field), (n), __ATOMIC_RELAXED)
@@ -65,6 +78,7 @@ typedef struct Outgoing {
     bool cancel_requested; /* atomic reads by the migration thread */
     pthread_cond_t cond;            /* signalled on: cancel, continue, return-path news, thread end */
     bool continue_requested;
+    bool postcopy_requested; /* atomic */
     GwChannel *channel;    /* the main channel while it is open */
     StreamWriter *writer;  /* migration thread only */
     struct ReturnPath *return_path; /* return-path.c */
@@ -73,6 +87,8 @@ typedef struct Outgoing {
     double mbps;
     bool was_running;      /* guest ran when the switchover began */
     bool stopped_guest;    /* this migration paused the guest: resume it if it fails */
+    bool pause_requested;  /* migrate-pause or yank in postcopy */
+    bool quit;             /* the state is being freed: leave even postcopy-paused */
     bool sent_everything;  /* EOF is on its way: the destination may own the guest */
     uint64_t bandwidth;    /* bytes/s of the last window; migration thread */
     uint64_t threshold_bytes; /* migration thread; what fits into the downtime limit */
@@ -89,11 +105,15 @@ typedef struct Incoming {
     bool thread_running;
     pthread_cond_t cond;
     GwListener *listener;
+    GwListener *next_listener; /* of a second migrate-recover, while the first is still waited on */
     GPtrArray *addresses;  /* of GwAddress * */
     GwChannel *channel;
     pthread_mutex_t rp_lock;        /* one return-path message at a time */
     bool rp_open;          /* incoming thread; the source opened the return path */
     bool abort_requested;
+    bool pause_requested;  /* migrate-pause in postcopy */
+    bool has_latency;      /* of the last postcopy */
+    LatencyInfo latency;
     char run_state[64];    /* what globalstate said; "" if it said nothing; incoming thread */
 } Incoming;
 
@@ -122,6 +142,9 @@ struct MigrationState {
     int next_blocker;
     char global_run_state[64]; /* globalstate section to send: before the guest was stopped */
     struct GlobalState *global_state;
+    struct PostcopySource *postcopy_source;     /* postcopy-source.h; one outgoing migration's */
+    struct PostcopyIncoming *postcopy_incoming; /* postcopy.h; one incoming migration's */
+    PostcopyCounters postcopy_counters;
 };
 
 static inline int64_t ms_now_ns(MigrationState *ms)

@@ -9,14 +9,14 @@
  * SHUT this side may take the guest back, with one exception: a cancel after the last byte was sent
  * leaves it paused (see give_guest_back in migration-thread.c).
  */
-#include "outgoing.h"
+#include "switchover.h"
 
 #include <string.h>
 
 #include "error.h"
 #include "return-path.h"
 
-static bool stop_guest(MigrationState *ms, GError **errp)
+bool switchover_stop_guest(MigrationState *ms, GError **errp)
 {
     Outgoing *out = &ms->out;
 
@@ -34,7 +34,7 @@ static bool stop_guest(MigrationState *ms, GError **errp)
 }
 
 /* pre-switchover: the guest is stopped; someone prepares storage or network, then continues. */
-static bool pause_before_switchover(MigrationState *ms, GError **errp)
+bool switchover_pause(MigrationState *ms, GError **errp)
 {
     if (!gw_capability_get(ms, MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER)) {
         return outgoing_set_status(ms, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_DEVICE) ||
@@ -75,7 +75,7 @@ static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
 }
 
 /* Blocks until SHUT or the end of the return path; a cancel shuts the channel down. */
-static bool wait_for_shut(MigrationState *ms, GError **errp)
+bool switchover_wait_for_shut(MigrationState *ms, GError **errp)
 {
     const ReturnPathNews *news;
     bool ok = true;
@@ -100,12 +100,29 @@ static bool wait_for_shut(MigrationState *ms, GError **errp)
     return ok;
 }
 
+/* Ends the writing direction: a destination with a return path starts when it sees that. What goes
+ * wrong now is news, but the guest is the destination's if it said so. */
+static bool let_go(MigrationState *ms, GError **errp)
+{
+    GError *err = NULL;
+
+    if (gw_channel_finish(ms->out.channel, &err)) {
+        return true;
+    }
+    if (ms->out.return_path) {
+        outgoing_set_error(ms, err);
+        return true;
+    }
+    g_propagate_error(errp, err);
+    return false;
+}
+
 bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
 {
     Outgoing *out = &ms->out;
     uint64_t before;
 
-    if (!stop_guest(ms, errp) || !pause_before_switchover(ms, errp)) {
+    if (!switchover_stop_guest(ms, errp) || !switchover_pause(ms, errp)) {
         return false;
     }
     before = stream_written(w);
@@ -117,8 +134,7 @@ bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
     }
     STAT_ADD(ms->stats.downtime_bytes, stream_written(w) - before);
     STAT_SET(ms->stats.transferred, stream_written(w));
-    if (!wait_for_shut(ms, errp) ||
-        (!out->return_path && !gw_channel_finish(out->channel, errp))) {
+    if (!switchover_wait_for_shut(ms, errp) || !let_go(ms, errp)) {
         return false;
     }
     pthread_mutex_lock(&ms->lock);

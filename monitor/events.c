@@ -50,21 +50,23 @@ void monitor_event(MonitorSet *set, const char *name, json_object *data)
     trace_event(qmp_event, "%s", name);
 
     /* Stamped under the lock: the order of the queue is the order of the stamps. */
-    g_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->lock);
     g_queue_push_tail(&set->events, make_event(name, data));
     schedule(set);
-    g_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->lock);
 }
 
 static json_object *pop(MonitorSet *set)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&set->lock);
-    json_object *o = g_queue_pop_head(&set->events);
+    json_object *o;
 
+    pthread_mutex_lock(&set->lock);
+    o = g_queue_pop_head(&set->events);
     if (!o && set->source) {
         g_source_destroy(set->source);
         g_clear_pointer(&set->source, g_source_unref);
     }
+    pthread_mutex_unlock(&set->lock);
     return o;
 }
 

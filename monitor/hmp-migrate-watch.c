@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `migrate` without -d shows while it runs: on a terminal one line that is drawn over and over,
- * elsewhere nothing, so that scripts get their prompt and no noise. A timer on the main loop looks
- * at the engine's counters; nothing waits.
+ * What `migrate` without -d shows while it runs: on a terminal one line that is drawn again and
+ * again, elsewhere nothing, so that scripts get their prompt and no noise. A timer on the main loop
+ * looks at the engine's counters; nothing waits.
  */
 #include "hmp-run.h"
 

@@ -80,7 +80,7 @@ void monitor_set_free(MonitorSet *set)
     g_queue_clear_full(&set->events, put_event);
     g_ptr_array_unref(set->qmp);
     g_ptr_array_unref(set->chardevs);
-    g_mutex_clear(&set->lock);
+    pthread_mutex_destroy(&set->lock);
     g_free(set);
 }
 
@@ -92,7 +92,7 @@ MonitorSet *monitor_set_new(Machine *m)
     set->qmp = g_ptr_array_new();
     set->chardevs = g_ptr_array_new();
     g_queue_init(&set->events);
-    g_mutex_init(&set->lock);
+    pthread_mutex_init(&set->lock, NULL);
     return set;
 }
 

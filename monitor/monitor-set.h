@@ -6,6 +6,7 @@
 #ifndef MONITOR_SET_H
 #define MONITOR_SET_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include <glib.h>
@@ -17,7 +18,7 @@ typedef struct MonitorSet {
     Machine *machine;
     GPtrArray *qmp;      /* of QmpSession, owned by who made them */
     GPtrArray *chardevs; /* of what monitor.c keeps for each */
-    GMutex lock;         /* guards the two below */
+    pthread_mutex_t lock; /* guards the two below */
     GQueue events;       /* of json_object, oldest first */
     GSource *source;     /* will send them; NULL: none scheduled */
     bool reset_by_host;  /* system_reset is at work: machine lock */

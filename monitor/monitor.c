@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Connects monitors to chardevs: one front end per `-mon`. A client that comes anew to a QMP chardev
- * finds a new session with its own greeting. Main loop's thread.
+ * Connects monitors to chardevs: one front end per `-mon`. A client that comes anew to a QMP
+ * chardev finds a new session with its own greeting. Main loop's thread.
  */
 #include "monitor.h"
 

@@ -7,8 +7,9 @@
  *   - garbage that is no object or array: skipped up to the next '{' or the end of the line;
  *   - a broken object: skipped to the end of the line, lest its inner parts are taken for commands.
  * Each of them is reported. Two things that json-c takes and JSON does not are refused, since they
- * would swallow all that follows: strings that go over the end of a line, and comments. json-c would take a character that is cut in two by the end of a
- * packet for a bad one: such a tail waits for the rest. Main loop's thread.
+ * would swallow all that follows: strings that go over the end of a line, and comments. json-c
+ * would take a character that the end of a packet cuts in two for a bad one: such a tail waits for
+ * the rest. Main loop's thread.
  */
 #include "qmp-parser.h"
 

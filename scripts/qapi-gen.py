@@ -288,7 +288,8 @@ class CTables:
 def handlers_h(schema):
     lines = [HEADER, '#ifndef QMP_HANDLERS_H', '#define QMP_HANDLERS_H', '',
              '#include "qmp-call.h"', '']
-    lines += [f'bool qmp_{c_name(c["name"])}(QmpCall *call, GError **errp);' for c in schema.commands]
+    lines += [f'bool qmp_{c_name(c["name"])}(QmpCall *call, GError **errp);'
+              for c in schema.commands]
     lines += ['', '/* In the order of qapi_commands. */', 'extern const QmpHandler qmp_handlers[];',
               '', '#endif', '']
     return '\n'.join(lines)

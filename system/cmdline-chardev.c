@@ -38,9 +38,9 @@ static void chardev_null(ChardevConfig *c, KeyValList *kv)
 static void socket_flags(ChardevConfig *c, KeyValList *kv)
 {
     c->server = keyval_bool(kv, "server", false);
-    c->has_wait = keyval_has(kv, "wait") | keyval_has(kv, "nowait");
+    c->has_wait = keyval_has(kv, "wait");
     c->wait = keyval_bool(kv, "wait", c->server);
-    c->nodelay = !keyval_bool(kv, "delay", !keyval_bool(kv, "nodelay", false));
+    c->nodelay = keyval_bool(kv, "nodelay", false) | !keyval_bool(kv, "delay", true);
     c->ipv4 = keyval_bool(kv, "ipv4", false);
     c->ipv6 = keyval_bool(kv, "ipv6", false);
     c->reconnect = (int)keyval_u64(kv, "reconnect", 0, 86400);
@@ -52,10 +52,8 @@ static void socket_flags(ChardevConfig *c, KeyValList *kv)
     if (keyval_str(kv, "tls-creds")) {
         keyval_error(kv, "'tls-creds' is not supported for chardevs; use a unix socket");
     }
-    if (c->has_wait && !c->server) {
-        if (c->wait) {
-            keyval_error(kv, "'wait' option is incompatible with socket in client connect mode");
-        }
+    if (c->wait && !c->server) {
+        keyval_error(kv, "'wait' option is incompatible with socket in client connect mode");
     }
     if (c->reconnect && c->server) {
         keyval_error(kv, "'reconnect' option is incompatible with socket in server listen mode");

@@ -74,7 +74,7 @@ static bool device_disk(Cmdline *cl, KeyValList *kv, GError **errp)
     const char *id = keyval_need(kv, "drive");
     DriveConfig *d;
 
-    /* There is no controller: where it sits and its geometry make no difference to a boot sector. */
+    /* There is no controller: place and geometry make no difference to a boot sector. */
     keyval_ignore(kv, "secs");
     keyval_ignore(kv, "cyls");
     keyval_ignore(kv, "heads");
@@ -87,8 +87,8 @@ static bool device_disk(Cmdline *cl, KeyValList *kv, GError **errp)
     }
     d = cmdline_find_drive(cl, id);
     if (!d) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "Property 'ide-hd.drive' can't find value '%s' (make "
-                       "it with -drive if=none,id=%s,file=...)", id, id);
+        return gw_fail(errp, GW_ERROR_GENERIC, "Property 'ide-hd.drive' can't find value '%s' "
+                       "(make it with -drive if=none,id=%s,file=...)", id, id);
     }
     g_free(d->iface);
     d->iface = g_strdup("ide");

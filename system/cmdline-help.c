@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the option table looks like to a reader: -help, the reference pages (-help-rst) and -version.
+ * What the option table looks like to a reader: -help, the reference pages (-help-rst), -version.
  * Main thread only.
  */
 #include <string.h>

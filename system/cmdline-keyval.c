@@ -175,6 +175,21 @@ static KeyValPair *find(KeyValList *kv, const char *key)
     return found;
 }
 
+/* Whether `key` stands there without a value. */
+static bool find_flag(KeyValList *kv, const char *key)
+{
+    bool found = false;
+
+    for (guint i = 0; i < kv->pairs->len; i++) {
+        KeyValPair *pair = g_ptr_array_index(kv->pairs, i);
+
+        if (!pair->value && !strcmp(pair->key, key)) {
+            pair->used = found = true;
+        }
+    }
+    return found;
+}
+
 bool keyval_has(KeyValList *kv, const char *key)
 {
     remember_known(kv, key);
@@ -225,11 +240,8 @@ bool keyval_bool(KeyValList *kv, const char *key, bool def)
     bool value = def;
 
     remember_known(kv, key);
-    pair = find(kv, negated);
-    if (pair && !pair->value) {
+    if (find_flag(kv, negated)) {
         value = false;
-    } else if (pair) {
-        keyval_error(kv, "Invalid parameter '%s' (nearest: %s)", negated, key);
     }
     pair = find(kv, key);
     if (pair && !pair->value) {
@@ -278,7 +290,7 @@ void keyval_ignore(KeyValList *kv, const char *key)
 
     remember_known(kv, key);
     find(kv, key);
-    find(kv, negated);
+    find_flag(kv, negated);
 }
 
 void keyval_ignore_prefix(KeyValList *kv, const char *prefix)

@@ -69,9 +69,13 @@ static void backend_common(MemoryBackendConfig *b, KeyValList *kv)
     b->prealloc = keyval_bool(kv, "prealloc", false);
     b->merge_off = !keyval_bool(kv, "merge", true);
     b->dump_off = !keyval_bool(kv, "dump", true);
+    /* How many threads touch it, and whether swap is reserved, is decided here. */
     keyval_u64(kv, "prealloc-threads", 1, 65535);
     keyval_bool(kv, "reserve", true);
-    keyval_bool(kv, "x-use-canonical-path-for-ramblock-id", false);
+    if (keyval_bool(kv, "x-use-canonical-path-for-ramblock-id", false)) {
+        keyval_error(kv, "Parameter 'x-use-canonical-path-for-ramblock-id' supports 'off' only: a "
+                     "block is called by its id");
+    }
     if (keyval_has(kv, "host-nodes") || keyval_has(kv, "host-nodes.0")) {
         keyval_error(kv, "Parameter 'host-nodes' is not supported; bind the process with numactl");
     }

@@ -64,8 +64,8 @@ bool cmdline_incoming(Cmdline *cl, const char *arg, GError **errp)
 {
     if (arg[0] == '{' || g_str_has_prefix(arg, "main,") || g_str_has_prefix(arg, "cpr,") ||
         g_str_has_prefix(arg, "channel-type=")) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "channels are not supported here; give a URI, or "
-                       "-incoming defer and migrate-incoming with channels");
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "channels are not supported here; give a URI, "
+                       "or -incoming defer and migrate-incoming with channels");
     }
     if (!*arg) {
         return gw_fail(errp, GW_ERROR_GENERIC, "expected a URI or 'defer'");
@@ -196,6 +196,15 @@ bool cmdline_run_with(Cmdline *cl, const char *arg, GError **errp)
         keyval_error(kv, "'chroot' and 'user' are not supported: use chroot(8) and setpriv(1)");
     }
     return keyval_done(kv, errp);
+}
+
+bool cmdline_misc_finish(Cmdline *cl, GError **errp)
+{
+    if (cl->config->daemonize && cl->config->exit_with_parent) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "-run-with exit-with-parent=on can't be used "
+                       "together with -daemonize, whose parent leaves at once");
+    }
+    return true;
 }
 
 bool cmdline_help(Cmdline *cl, const char *arg, GError **errp)

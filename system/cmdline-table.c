@@ -51,7 +51,9 @@ const CmdlineOption cmdline_options[] = {
     OPT("bios", "FILE", cmdline_bios,
         "a raw image: 512 bytes with a boot signature run at 0x7c00 in real mode"),
     OPT("drive", "file=FILE[,format=raw][,if=ide|none][,id=ID][,readonly=on|off]", cmdline_drive,
-        "a raw disk image; its first sector is booted when there is no -kernel"),
+        "a raw disk image; its first sector is booted when there is no -kernel. The image is read "
+        "once: cache=, aio=, discard=, detect-zeroes=, werror=, rerror=, index=, bus= and unit= "
+        "are accepted without an effect"),
     OPT("blockdev", "driver=file|raw,node-name=ID,filename=FILE or JSON", cmdline_blockdev,
         "a raw disk image, to be named by -device ide-hd,drive=ID"),
     OPT("device", "DRIVER[,PROP=VALUE...] or JSON", cmdline_device,
@@ -102,9 +104,9 @@ const CmdlineOption cmdline_options[] = {
     OPT("pidfile", "FILE", cmdline_pidfile, "writes the process id to FILE, removed at the end"),
     OPT("run-with", "[exit-with-parent=on|off]", cmdline_run_with,
         "exit-with-parent=on: ends when the process that started this one ends"),
-    OPT("msg", "[timestamp=on|off][,guest-name=on|off]", cmdline_msg,
+    OPT("msg", "[timestamp=on|off]", cmdline_msg,
         "how messages on stderr begin"),
-    OPT("d", "ITEM[,ITEM...]", cmdline_log_items, "logs these items (-d help lists them)"),
+    OPT("d", "trace:PATTERN[,...]", cmdline_log_items, "turns trace events on"),
     OPT("D", "FILE", cmdline_log_file, "writes log and trace output to FILE instead of stderr"),
     OPT("trace", "[enable=]PATTERN[,events=FILE][,file=FILE]", cmdline_trace,
         "turns trace events on (-trace help lists them)"),

@@ -78,31 +78,34 @@ bool keyval_id_ok(const char *id)
     return id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")] == 0;
 }
 
-/* Levenshtein distance of words of at most 63 letters; longer ones are never near. */
+/* Letters to insert, drop, change or swap with their neighbour. Words above 63 letters are never
+ * near. */
 static unsigned edit_distance(const char *a, const char *b)
 {
     size_t la = strlen(a), lb = strlen(b);
-    unsigned row[64];
+    unsigned rows[3][64];
 
     if (la > 63 || lb > 63) {
         return 64;
     }
     for (size_t j = 0; j <= lb; j++) {
-        row[j] = j;
+        rows[0][j] = j;
     }
     for (size_t i = 1; i <= la; i++) {
-        unsigned diagonal = row[0];
+        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
 
         row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
-            unsigned substitute =
-                diagonal + (g_ascii_tolower(a[i - 1]) != g_ascii_tolower(b[j - 1]));
+            char ca = g_ascii_tolower(a[i - 1]), cb = g_ascii_tolower(b[j - 1]);
 
-            diagonal = row[j];
-            row[j] = MIN(substitute, MIN(row[j], row[j - 1]) + 1);
+            row[j] = MIN(above[j - 1] + (ca != cb), MIN(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && ca == g_ascii_tolower(b[j - 2]) &&
+                cb == g_ascii_tolower(a[i - 2])) {
+                row[j] = MIN(row[j], above2[j - 2] + 1);
+            }
         }
     }
-    return row[lb];
+    return rows[la % 3][lb];
 }
 
 const char *cmdline_nearest(const char *word, const char *const *words, size_t n)

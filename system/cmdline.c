@@ -84,7 +84,8 @@ static bool parse_all(Cmdline *cl, int argc, char **argv, GError **errp)
     /* The board first: the others look at its limits. */
     return cmdline_machine_finish(cl, errp) && cmdline_accel_finish(cl, errp) &&
            cmdline_smp_finish(cl, errp) && cmdline_memory_finish(cl, errp) &&
-           cmdline_boot_finish(cl, errp) && cmdline_chardevs_finish(cl, errp);
+           cmdline_boot_finish(cl, errp) && cmdline_misc_finish(cl, errp) &&
+           cmdline_chardevs_finish(cl, errp);
 }
 
 MachineConfig *cmdline_parse(int argc, char **argv, int *exit_code, GError **errp)

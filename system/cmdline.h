@@ -124,6 +124,7 @@ bool cmdline_overcommit(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_sandbox(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_audiodev(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_run_with(Cmdline *cl, const char *arg, GError **errp);
+bool cmdline_misc_finish(Cmdline *cl, GError **errp);
 bool cmdline_help(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_help_rst(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_version(Cmdline *cl, const char *arg, GError **errp);

@@ -289,9 +289,11 @@ static void reset_running(RunStateMachine *rs)
         change(rs, RUN_STATE_SHUTDOWN);
         return;
     }
+    tell_accel(m, false);
     machine_lock(m);
     machine_reset(m);
     machine_unlock(m);
+    tell_accel(m, true);
     vcpus_resume(m);
 }
 

@@ -14,7 +14,6 @@
 #define X86_APIC_ENABLED (1U << 11)
 #define X86_APIC_BSP (1U << 8)
 #define X86_LVT_MASKED 0x10000U
-#define X86_LVT_EXTINT 0x700U
 /* What the wire has in hflags2 of every guest without nested virtualization. */
 #define X86_HFLAGS2_RESET 0x101U
 
@@ -66,9 +65,6 @@ static void reset_apic(X86CPU *x)
     a->dest_mode = 0xf;
     for (int i = 0; i < 6; i++) {
         a->lvt[i] = X86_LVT_MASKED;
-    }
-    if (x->index == 0) {
-        a->lvt[3] = X86_LVT_EXTINT; /* virtual wire: the 8259 reaches the first CPU */
     }
     a->count_shift = 1;
     a->timer_expiry = -1;

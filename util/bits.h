@@ -4,8 +4,8 @@
  * stores. Pure functions; any thread.
  *
  * The bits_atomic_* functions may run against each other on one map. Their memory order: a thread
- * that sees a bit set by bits_atomic_set_range() also sees what was written before it (release), and
- * what bits_atomic_take() hands out happens before everything that follows (acquire).
+ * that sees a bit set by bits_atomic_set_range() also sees what was written before it (release),
+ * and what bits_atomic_take() hands out happens before everything that follows (acquire).
  */
 #ifndef UTIL_BITS_H
 #define UTIL_BITS_H
@@ -40,7 +40,15 @@ static inline uint64_t *bits_new(uint64_t nbits)
 
 static inline bool bits_test(const uint64_t *map, uint64_t bit)
 {
-    return (__atomic_load_n(&map[bit / BITS_PER_WORD], __ATOMIC_RELAXED) >> bit % BITS_PER_WORD) & 1;
+    const uint64_t w = __atomic_load_n(&map[bit / BITS_PER_WORD], __ATOMIC_RELAXED);
+
+    return (w >> bit % BITS_PER_WORD) & 1;
+}
+
+/* The same for who then relies on what was written before the bit was set. */
+static inline bool bits_test_acquire(const uint64_t *map, uint64_t bit)
+{
+    return (__atomic_load_n(&map[bit / BITS_PER_WORD], __ATOMIC_ACQUIRE) >> bit % BITS_PER_WORD) & 1;
 }
 
 static inline void bits_set(uint64_t *map, uint64_t bit)
@@ -132,6 +140,20 @@ static inline uint64_t load_be64(const void *p)
 
     memcpy(&v, p, sizeof(v));
     return GUINT64_FROM_BE(v);
+}
+
+static inline uint32_t load_be32(const void *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return GUINT32_FROM_BE(v);
+}
+
+static inline void store_be32(void *p, uint32_t v)
+{
+    v = GUINT32_TO_BE(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void store_be64(void *p, uint64_t v)

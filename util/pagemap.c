@@ -96,8 +96,8 @@ void pagemap_init(Pagemap *pm)
 
     pm->fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     /* The stack's own page is populated: a kernel that says so knows the ioctl. */
-    pm->scan = pm->fd >= 0 && scan(pm, (uintptr_t)self, (uintptr_t)self + PAGEMAP_PAGE_SIZE, &map) &&
-               map == 1;
+    pm->scan = pm->fd >= 0 &&
+               scan(pm, (uintptr_t)self, (uintptr_t)self + PAGEMAP_PAGE_SIZE, &map) && map == 1;
 }
 
 void pagemap_clear(Pagemap *pm)

@@ -56,6 +56,12 @@ bool gw_migrate_cancel(MigrationState *ms, GError **errp);
 /* Leaves pre-switchover; `state` must be the present status. */
 bool gw_migrate_continue(MigrationState *ms, MigrationStatus state, GError **errp);
 
+/* Switches to postcopy as soon as possible; at any time of a precopy with capability postcopy-ram. */
+bool gw_migrate_start_postcopy(MigrationState *ms, GError **errp);
+/* Breaks the connection of a running postcopy on purpose, on whichever side this is: both ends enter
+ * postcopy-paused. */
+bool gw_migrate_pause(MigrationState *ms, GError **errp);
+
 /* ---- incoming ---- */
 
 /* Tells that this machine waits for a migration (-incoming). Before anything below. */
@@ -70,6 +76,10 @@ bool gw_incoming_start(MigrationState *ms, const GwAddress *addr, bool exit_on_e
 /* Loads from a channel that is already connected (takes a reference). */
 bool gw_incoming_start_channel(MigrationState *ms, GwChannel *main_channel, bool exit_on_error,
                                GError **errp);
+
+/* Destination, postcopy-paused: listens on `addr` for the source's `migrate` with resume. A second
+ * call replaces the address. */
+bool gw_incoming_recover(MigrationState *ms, const GwAddress *addr, GError **errp);
 
 /* ---- looking ---- */
 

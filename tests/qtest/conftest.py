@@ -2,6 +2,7 @@
 """Fixtures: machines that end with their test, and what the host offers."""
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from godwit import environment, workload  # noqa: E402
 from godwit.machine import Machine  # noqa: E402
+
+
+LIMIT = 300  # seconds
 
 
 def pytest_configure(config):
@@ -22,6 +26,19 @@ def pytest_runtest_setup(item):
         pytest.fail(f"{binary} is not there: build it with `make`, or set GODWIT_BIN", False)
     if item.get_closest_marker("kvm") and environment.accel() != "kvm":
         pytest.skip("needs a real guest: /dev/kvm does not work here")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """No test hangs for ever, whatever the machines do."""
+    def give_up(*_):
+        raise TimeoutError(f"{item.name} did not end in {LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

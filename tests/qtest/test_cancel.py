@@ -3,6 +3,7 @@
 migrate succeeds."""
 import socket
 import threading
+import time
 
 import pytest
 
@@ -36,7 +37,9 @@ class Listener:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen(1)
+        self.uri = f"unix:{path}"
         self.reads = reads
+        self.tail = b""
         self.connection = None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -44,10 +47,17 @@ class Listener:
     def run(self):
         try:
             self.connection = self.listener.accept()[0]
-            while self.reads and self.connection.recv(1 << 20):
-                pass
+            while self.reads and (part := self.connection.recv(1 << 20)):
+                self.tail = (self.tail + part)[-65536:]
         except OSError:
             pass
+
+    def wait_end(self, timeout=60):
+        """Until the stream's last piece, the description of the state, has come."""
+        end = time.monotonic() + timeout
+        while not (b'"page_size"' in self.tail and self.tail.endswith(b"}")):
+            assert time.monotonic() < end, "the stream did not end"
+            time.sleep(0.005)
 
     def close(self):
         self.listener.close()
@@ -60,9 +70,8 @@ def listener(source):
     made = []
 
     def make(reads):
-        path = source.dir / "peer"
-        made.append(Listener(path, reads))
-        return f"unix:{path}"
+        made.append(Listener(source.dir / "peer", reads))
+        return made[-1]
 
     yield make
     for one in made:
@@ -101,7 +110,7 @@ def test_cancel_in_the_first_pass(source, machines):
 
 def test_cancel_while_the_peer_does_not_read(source, machines, listener):
     migration.set_parameters(source, max_bandwidth=0)
-    source.qmp.cmd("migrate", {"uri": listener(reads=False)})
+    source.qmp.cmd("migrate", {"uri": listener(reads=False).uri})
     migration.wait_status(source, "active")
     cancel_and_move(source, machines)
 
@@ -109,22 +118,29 @@ def test_cancel_while_the_peer_does_not_read(source, machines, listener):
 def test_cancel_in_pre_switchover(source, machines, listener):
     migration.set_capabilities(source, pause_before_switchover=True)
     migration.set_parameters(source, max_bandwidth=0, downtime_limit=2000)
-    source.qmp.cmd("migrate", {"uri": listener(reads=True)})
+    source.qmp.cmd("migrate", {"uri": listener(reads=True).uri})
     migration.wait_status(source, "pre-switchover")
     assert source.run_state() == "finish-migrate"
     cancel_and_move(source, machines)
 
 
-def test_cancel_while_the_destination_withholds_its_consent(source, machines, listener):
+def test_cancel_while_the_destinations_answer_is_out_leaves_the_guest_paused(source, machines,
+                                                                             listener):
+    # The destination has everything and may be about to run: only the user can know.
     migration.set_capabilities(source, return_path=True)
     migration.set_parameters(source, max_bandwidth=0, downtime_limit=2000)
-    source.qmp.cmd("migrate", {"uri": listener(reads=True)})
-    source.wait_run_state("finish-migrate")
+    peer = listener(reads=True)
+    source.qmp.cmd("migrate", {"uri": peer.uri})
+    peer.wait_end()
+    source.qmp.cmd("migrate_cancel")
+    migration.wait_status(source, "cancelled")
+    source.wait_run_state("paused")
+    source.qmp.cmd("cont")
     cancel_and_move(source, machines)
 
 
 def test_cancel_twice_is_no_error(source, machines, listener):
-    source.qmp.cmd("migrate", {"uri": listener(reads=False)})
+    source.qmp.cmd("migrate", {"uri": listener(reads=False).uri})
     source.qmp.cmd("migrate_cancel")
     cancel_and_move(source, machines)
 

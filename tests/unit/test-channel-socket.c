@@ -112,6 +112,11 @@ static void test_tcp_name(void)
     check_stream("tcp:localhost:0,ipv4", true);
 }
 
+static void test_vsock(void)
+{
+    check_stream("vsock:1:4294967295", false); /* this host by loopback, any free port */
+}
+
 static char *temp_path(const char *name)
 {
     g_autofree char *dir = g_dir_make_tmp("godwit-io-XXXXXX", NULL);
@@ -374,6 +379,7 @@ int main(int argc, char **argv)
     g_test_add_func("/channel-socket/tcp4", test_tcp4);
     g_test_add_func("/channel-socket/tcp6", test_tcp6);
     g_test_add_func("/channel-socket/tcp-name", test_tcp_name);
+    g_test_add_func("/channel-socket/vsock", test_vsock);
     g_test_add_func("/channel-socket/unix", test_unix);
     g_test_add_func("/channel-socket/unix-stale", test_unix_stale);
     g_test_add_func("/channel-socket/unix-in-use", test_unix_in_use);

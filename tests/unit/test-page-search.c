@@ -104,7 +104,8 @@ static void test_rank(void)
 {
     RAMBlock *big, *small;
     MigrationState *ms = two_blocks(&big, &small);
-    Queue urgent = {.block = small, .pages = {5, 6}, .n = 2}, hint = {.block = big, .pages = {9}, .n = 1};
+    Queue urgent = {.block = small, .pages = {5, 6}, .n = 2};
+    Queue hint = {.block = big, .pages = {9}, .n = 1};
     static const PageSourceId want[] = {PAGE_SOURCE_URGENT, PAGE_SOURCE_URGENT, PAGE_SOURCE_HINT,
                                         PAGE_SOURCE_LINEAR};
     PageSearch ps;

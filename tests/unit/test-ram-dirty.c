@@ -4,6 +4,8 @@
  * only the first write after a page was protected, as KVM's does. Whatever the timing, after the
  * last pass the target's memory is the source's.
  */
+#include <pthread.h>
+
 #include "channel-mem.h"
 #include "dirty-bitmap.h"
 #include "ram-fixture.h"
@@ -19,7 +21,7 @@ typedef struct Guest {
     uint8_t *protected_;  /* atomic, one byte per page */
     uint64_t *log;        /* atomic, kept until clear */
     uint64_t *reported;   /* by sync and not cleared since; migration thread */
-    GMutex lock;          /* a trap and a clear of the same page do not overlap */
+    pthread_mutex_t lock; /* a trap and a clear of the same page do not overlap */
     bool quit;            /* atomic */
     uint64_t traps;       /* atomic */
     bool late_writes;     /* the guest writes to reported pages right before each protect */
@@ -27,8 +29,9 @@ typedef struct Guest {
     uint32_t seed;
 } Guest;
 
-/* A vCPU's store races with whoever sends the page, on purpose: the thread sanitizer must not look. */
-__attribute__((noinline, no_sanitize("thread"))) static void guest_store(uint64_t *p, uint64_t value)
+/* A vCPU's store races with whoever sends the page, on purpose: nothing for the thread sanitizer. */
+__attribute__((noinline, no_sanitize("thread")))
+static void guest_store(uint64_t *p, uint64_t value)
 {
     *(volatile uint64_t *)p = value;
 }
@@ -37,14 +40,14 @@ static void guest_write(Guest *g, uint64_t page, uint64_t value)
 {
     uint64_t *p = (uint64_t *)ram_block_page(g->block, page);
 
-    g_mutex_lock(&g->lock);
+    pthread_mutex_lock(&g->lock);
     if (g->protected_[page]) {
         bits_atomic_set_range(g->log, page, 1);
         g->protected_[page] = 0;
         STAT_ADD(g->traps, 1);
     }
     guest_store(&p[value % (PAGE / 8)], value); /* under the lock: it belongs to the trap */
-    g_mutex_unlock(&g->lock);
+    pthread_mutex_unlock(&g->lock);
 }
 
 static gpointer guest_thread(gpointer opaque)
@@ -67,10 +70,10 @@ static bool log_start(void *opaque, GError **errp)
 {
     Guest *g = opaque;
 
-    g_mutex_lock(&g->lock);
+    pthread_mutex_lock(&g->lock);
     bits_atomic_set_range(g->log, 0, PAGES); /* all written, none protected */
     bits_set_range(g->reported, 0, PAGES);
-    g_mutex_unlock(&g->lock);
+    pthread_mutex_unlock(&g->lock);
     return true;
 }
 
@@ -100,13 +103,13 @@ static bool log_clear(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages
             continue;
         }
         bits_clear_range(g->reported, p, 1);
-        g_mutex_lock(&g->lock);
+        pthread_mutex_lock(&g->lock);
         if (g->late_writes && p % 3 == 0) {
             guest_store((uint64_t *)ram_block_page(b, p), ++g->late_value);
         }
         bits_atomic_take(g->log, p / 64, UINT64_C(1) << p % 64);
         g->protected_[p] = 1;
-        g_mutex_unlock(&g->lock);
+        pthread_mutex_unlock(&g->lock);
     }
     return true;
 }
@@ -152,7 +155,7 @@ static void run_start(Run *r)
     r->g.protected_ = g_malloc0(PAGES);
     r->g.log = bits_new(PAGES);
     r->g.reported = bits_new(PAGES);
-    g_mutex_init(&r->g.lock);
+    pthread_mutex_init(&r->g.lock, NULL);
     r->src->has_dirty_log = true;
     r->src->dirty_log = (MigrationDirtyLogOps){.size = sizeof(r->src->dirty_log), .name = "toy",
                                                .start = log_start, .stop = log_stop,
@@ -193,7 +196,7 @@ static void run_finish(Run *r)
     g_free(r->g.log);
     g_free(r->g.reported);
     g_free(r->g.protected_);
-    g_mutex_clear(&r->g.lock);
+    pthread_mutex_destroy(&r->g.lock);
     fixture_free(r->src);
     fixture_free(r->t.ms);
 }

@@ -99,8 +99,9 @@ static void put_record(Script *s, GRand *rand, int block, uint64_t page, bool ze
     }
     for (unsigned i = 0; i < PAGE / 4; i++) {
         /* Contents that look like headers now and then. */
-        ((uint32_t *)mem)[i] = g_rand_int_range(rand, 0, 8) ? g_rand_int(rand)
-                                                             : GUINT32_TO_BE((uint32_t)page << 12 | 0x28);
+        ((uint32_t *)mem)[i] = g_rand_int_range(rand, 0, 8)
+                                   ? g_rand_int(rand)
+                                   : GUINT32_TO_BE((uint32_t)page << 12 | 0x28);
     }
     g_byte_array_append(s->wire, mem, PAGE);
 }

@@ -3,6 +3,9 @@
  * The RAM section byte by byte: what is sent is what the protocol pages show, what they show is
  * loaded, and everything that a loader must refuse is refused with a message that says where.
  */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "dirty-bitmap.h"
 #include "pagemap.h"
 #include "ram-fixture.h"
@@ -195,6 +198,64 @@ static void test_untouched(void)
     g_assert_cmpmem(from->info.host, from->info.used_length, to->info.host, to->info.used_length);
     fixture_free(src);
     fixture_free(dst);
+}
+
+/* The same for shared memory, where a read would allocate: holes of a memfd. */
+static void test_untouched_memfd(void)
+{
+    MigrationState *ms = fixture_new();
+    RAMBlockInfo info = {.idstr = "memfd", .used_length = 2000 * PAGE, .max_length = 2000 * PAGE,
+                         .page_size = PAGE, .flags = RAM_BLOCK_SHARED, .fd_offset = 4 * PAGE};
+    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    struct stat st;
+    bool done;
+
+    info.fd = memfd_create("test", MFD_CLOEXEC);
+    g_assert_cmpint(info.fd, >=, 0);
+    g_assert_cmpint(ftruncate(info.fd, 2004 * PAGE), ==, 0);
+    info.host = mmap(NULL, info.used_length, PROT_READ | PROT_WRITE, MAP_SHARED, info.fd, 4 * PAGE);
+    g_assert_true(info.host != MAP_FAILED);
+    g_assert_nonnull(gw_ram_block_add(ms, &info, NULL));
+    info.host[7 * PAGE + 5] = 1;
+    info.host[1999 * PAGE] = 1;
+    g_assert_true(ram_save_setup(ms, w, NULL));
+    g_assert_true(ram_save_iterate(ms, w, UINT64_MAX, &done, NULL));
+    g_assert_cmpuint(ms->stats.normal_pages, ==, 2);
+    g_assert_cmpuint(ms->stats.zero_pages, ==, 1998);
+    g_assert_cmpint(fstat(info.fd, &st), ==, 0);
+    g_assert_cmpint(st.st_blocks * 512, ==, 2 * PAGE);
+    fixture_free(ms);
+    close(info.fd);
+}
+
+/* Both ways of asking the kernel agree, but for the zero page, which only the newer one tells. */
+static void test_pagemap(void)
+{
+    uint8_t *mem = mmap(NULL, 300 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                        -1, 0);
+    uint64_t map[5], old[5];
+    Pagemap pm;
+
+    g_assert_true(mem != MAP_FAILED);
+    madvise(mem, 300 * PAGE, MADV_NOHUGEPAGE);
+    for (unsigned i = 0; i < 300; i += 7) {
+        mem[i * PAGE] = 1;
+    }
+    pagemap_init(&pm);
+    if (pm.fd < 0) {
+        g_test_skip("/proc/self/pagemap cannot be read");
+        return;
+    }
+    g_assert_true(pagemap_populated(&pm, mem, 300, map));
+    pm.scan = false;
+    g_assert_true(pagemap_populated(&pm, mem, 300, old));
+    for (unsigned i = 0; i < 300; i++) {
+        g_assert_cmpint(bits_test(map, i), ==, i % 7 == 0);
+        g_assert_cmpint(bits_test(old, i), ==, i % 7 == 0);
+    }
+    pagemap_clear(&pm);
+    g_assert_false(pagemap_populated(&pm, mem, 300, map));
+    munmap(mem, 300 * PAGE);
 }
 
 /* ---- loading ---- */
@@ -434,6 +495,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ram-records/page-bytes", test_page_bytes);
     g_test_add_func("/ram-records/budget", test_budget);
     g_test_add_func("/ram-records/untouched", test_untouched);
+    g_test_add_func("/ram-records/untouched-memfd", test_untouched_memfd);
+    g_test_add_func("/ram-records/pagemap", test_pagemap);
     g_test_add_func("/ram-records/load", test_load);
     g_test_add_func("/ram-records/block-list", test_block_list);
     g_test_add_func("/ram-records/block-list-errors", test_block_list_errors);

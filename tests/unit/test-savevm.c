@@ -62,14 +62,14 @@ static void test_whole(void)
 
     toy_sections_fill(t);
     g_assert_true(savevm_state_setup(e->ms, w, NULL));
-    assert_bytes(w, "01 00000000 06'chunks' 00000000 00000004  00000000  7e 00000000");
+    assert_bytes(w, "01 00000001 06'chunks' 00000000 00000004  00000000  7e 00000001");
     g_assert_true(savevm_state_pending(e->ms, false, &pending, NULL) && pending == 20);
     g_assert_true(savevm_state_iterate(e->ms, w, 100, &done, NULL));
     g_assert_false(done);
-    assert_bytes(w, "02 00000000  00000002 cccc  7e 00000000");
+    assert_bytes(w, "02 00000001  00000002 cccc  7e 00000001");
     g_assert_true(savevm_state_iterate(e->ms, w, 100, &done, NULL));
     g_assert_true(done);
-    assert_bytes(w, "02 00000000  00000001 cc  7e 00000000");
+    assert_bytes(w, "02 00000001  00000001 cc  7e 00000001");
     /* Nothing left: no empty round. */
     g_assert_true(savevm_state_iterate(e->ms, w, 100, &done, NULL));
     g_assert_true(done);
@@ -78,17 +78,17 @@ static void test_whole(void)
     g_assert_true(savevm_state_complete_iterable(e->ms, w, true, NULL));
     assert_bytes(w, "");
     g_assert_true(savevm_state_complete_iterable(e->ms, w, false, NULL));
-    assert_bytes(w, "03 00000000  00000000  7e 00000000");
+    assert_bytes(w, "03 00000001  00000000  7e 00000001");
     g_assert_true(savevm_state_complete_iterable(e->ms, w, false, NULL));
     assert_bytes(w, "");
     g_assert_true(savevm_state_complete_devices(e->ms, w, NULL, NULL));
-    assert_bytes(w, "04 00000002 05'timer' 00000000 00000002"
-                    "   ffffffffffffffff 0000000000000000 1122334455667788  7e 00000002"
-                    "04 00000001 03'toy' 00000000 00000003"
+    assert_bytes(w, "04 00000003 05'timer' 00000000 00000002"
+                    "   ffffffffffffffff 0000000000000000 1122334455667788  7e 00000003"
+                    "04 00000002 03'toy' 00000000 00000003"
                     "   01 00000070 02 01 0002 03 0004 0003 'abc' 00000041"
                     "   0000000000000000 0000000000000001 01 05 0006 00 00000000 00"
                     "   00000002 'xy' 30 31 07 0008"
-                    "   05 09'toy/extra' 00000001 0009  7e 00000001");
+                    "   05 09'toy/extra' 00000001 0009  7e 00000002");
     savevm_put_vmdesc(w, "{}");
     assert_bytes(w, "06 00000002 '{}'");
     g_assert_cmpuint(t->chunks.cleanups, ==, 0);
@@ -108,8 +108,8 @@ static void test_no_footers(void)
     gw_vmstate_unregister(e->ms, &vmstate_toy_device, &t->toy);
     g_assert_true(savevm_state_setup(e->ms, w, NULL));
     g_assert_true(savevm_state_complete_devices(e->ms, w, NULL, NULL));
-    assert_bytes(w, "01 00000000 06'chunks' 00000000 00000004 00000000"
-                    "04 00000002 05'timer' 00000000 00000002"
+    assert_bytes(w, "01 00000001 06'chunks' 00000000 00000004 00000000"
+                    "04 00000003 05'timer' 00000000 00000002"
                     "   0000000000000000 0000000000000000 0000000000000000");
 }
 

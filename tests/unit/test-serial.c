@@ -305,8 +305,8 @@ static void test_section_like_qemu(void)
     start_guest(&b);
     g_assert_cmpint(write(b.peer, "xyz", 3), ==, 3);
     run_until(b.port->state.timeout_ipending);
-    assert_saves(&serial_vmstate, b.port, "000c 00 0f cc 03 0b 61 b0 00 c1 " THR_IPENDING "00000001 "
-                 RECV_FIFO "'xyz' 00000000000000000000000000 00000000 00000003 "
+    assert_saves(&serial_vmstate, b.port, "000c 00 0f cc 03 0b 61 b0 00 c1 " THR_IPENDING
+                 "00000001 " RECV_FIFO "'xyz' 00000000000000000000000000 00000000 00000003 "
                  TIMEOUT "00000001");
     bench_close(&b);
 }

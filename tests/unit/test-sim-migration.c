@@ -155,7 +155,7 @@ static void test_live(gconstpointer opaque)
     host_free(&dst);
 }
 
-/* The state says what memory holds: one page changed behind its back is found, on the other side. */
+/* The state says what memory holds: a page changed behind its back is found, on the other side. */
 static void test_found(void)
 {
     Host src, dst;

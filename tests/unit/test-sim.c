@@ -173,6 +173,18 @@ static void *run_thread(void *opaque)
     return sim_vcpu_run(c->cpu, NULL) ? NULL : GINT_TO_POINTER(1);
 }
 
+/* Returns once the thread has made a visit; one that idles may still be about to begin. */
+static pthread_t run_in_thread(SimCpu *c)
+{
+    pthread_t thread;
+
+    g_assert_cmpint(pthread_create(&thread, NULL, run_thread, c), ==, 0);
+    while (c->s.pattern != SIM_IDLE && SIM_LOOK(c->s.ops) == 0) {
+        g_usleep(100);
+    }
+    return thread;
+}
+
 /* Running, sleeping for the rate and idling all end by a kick; one that came first counts. */
 static void test_kick(void)
 {
@@ -184,8 +196,8 @@ static void test_kick(void)
         uint64_t ops;
 
         c->s.rate = patterns[i] == SIM_DIRTY ? 1 : 0; /* one page in 4096 s */
-        g_assert_cmpint(pthread_create(&thread, NULL, run_thread, c), ==, 0);
-        g_usleep(3000);
+        thread = run_in_thread(c);
+        g_usleep(3000); /* let it go to sleep; not needed for the result */
         sim_vcpu_kick(c->cpu);
         pthread_join(thread, NULL);
         ops = c->s.ops;
@@ -206,7 +218,7 @@ static void test_rate(void)
 
     c->s.rate = 40960000; /* 10000 pages/s */
     start = g_get_monotonic_time();
-    g_assert_cmpint(pthread_create(&thread, NULL, run_thread, c), ==, 0);
+    thread = run_in_thread(c);
     g_usleep(50000);
     sim_vcpu_kick(c->cpu);
     pthread_join(thread, NULL);

@@ -101,6 +101,22 @@ class Guest:
             raise GuestFault(f"{wrong} wrong pages: {ends}; {self.reports()}")
         return sum(r["pages"] for r in ends), wrong
 
+    def wait_pass(self, timeout=180):
+        """The same for accelerator sim, which verifies all its memory in every pass: until each
+        vCPU has begun and ended one."""
+        first = {r["cpu"]: r["pass"] for r in self.wait_reports(1, timeout)}
+
+        def ready(_):
+            now = self.reports()
+            ended = [r for r in now if r["pass"] >= first[r["cpu"]] + 2]
+            return now if len(ended) >= self.cpus else None
+
+        last = self._wait("verify its memory", ready, timeout)
+        wrong = sum(r["wrong"] for r in last)
+        if wrong:
+            raise GuestFault(f"{wrong} wrong pages: {last}")
+        return sum(r["verified"] for r in last), wrong
+
     def reports(self):
         """The last report of each vCPU."""
         last = {r["cpu"]: r for r in self.records() if r["what"] == "report"}

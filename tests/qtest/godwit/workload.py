@@ -16,21 +16,19 @@ def guest(accel=None, **options):
     """Arguments for Machine() that make it run the workload; the destination takes the same."""
     if (accel or environment.accel()) == "kvm":
         return {"accel": "kvm", "kernel": environment.guest_elf(), "append": words(**options)}
-    known = {k: v for k, v in options.items() if k in ("pattern", "rate", "stride", "seed")}
-    return {"accel": ",".join(["sim", *(f"{k}={v}" for k, v in known.items())]), "serial": None}
+    merged = {**DEFAULTS, "rate": 200, **options}
+    props = {k: v for k, v in merged.items() if k in ("pattern", "rate", "stride", "seed", "report")}
+    props.update(whole="on", working_set=f"{merged['mem']}M", base="4M")
+    return {"accel": ",".join(["sim", *(f"{k.replace('_', '-')}={v}" for k, v in props.items())])}
 
 
 def wait_ready(machine):
     """Until the workload is at its pattern."""
-    if machine.serial:
-        machine.guest.wait_reports(2)
-    else:
-        machine.wait_run_state("running")
+    machine.guest.wait_reports(2)
 
 
 def verify(machine):
     """After a move: the workload goes on, and all of its memory is right."""
-    if machine.serial:
-        return machine.guest.wait_sweep()
-    machine.wait_run_state("running")
-    return None
+    if machine.accel.startswith("sim"):
+        return machine.guest.wait_pass()
+    return machine.guest.wait_sweep()

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The listen thread takes the main channel over when the package says LISTEN: background pages,
+ * commands, the end; it survives broken connections. The preempt thread reads urgent pages. Neither
+ * leaves before the last page has arrived.
+ * Wire: spec stream 1.7, ram 2.8 (end of postcopy), channels 4.4.
+ */
+#include "postcopy.h"
+
+#include "error.h"
+#include "incoming.h"
+#include "recovery.h"
+#include "trace.h"
+
+/* ---- preempt thread ---- */
+
+bool postcopy_accept_preempt(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    GwListener *l;
+    GwChannel *ch;
+
+    pthread_mutex_lock(&ms->lock);
+    l = ms->in.listener;
+    pthread_mutex_unlock(&ms->lock);
+    if (!l) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "capability 'postcopy-preempt' needs an address that takes a second "
+                       "connection (tcp or unix)");
+    }
+    ch = gw_listener_accept(l, errp);
+    if (!ch) {
+        g_prefix_error(errp, "preempt channel: ");
+        return false;
+    }
+    gw_channel_set_name(ch, "preempt");
+    pthread_mutex_lock(&ms->lock);
+    pi->preempt_channel = ch;
+    pthread_mutex_unlock(&ms->lock);
+    return true;
+}
+
+static gpointer preempt_thread(gpointer opaque)
+{
+    MigrationState *ms = opaque;
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    g_autoptr(StreamReader) r = stream_reader_new(pi->preempt_channel);
+    g_autoptr(GError) err = NULL;
+    bool eos, end = false;
+
+    postcopy_channel_init(&pi->preempt, ms, r, true);
+    while (!end && postcopy_load_records(&pi->preempt, &eos, &end, &err)) {
+        end = end || eos;
+    }
+    postcopy_channel_clear(&pi->preempt);
+    trace_event(postcopy_preempt_thread_exit, "%s", err ? err->message : "end of the channel");
+    if (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE)) {
+        /* Pages may be lost with this channel alone: both ends have to start over together. */
+        pthread_mutex_lock(&ms->lock);
+        if (err && !pi->preempt_error) {
+            pi->preempt_error = g_steal_pointer(&err);
+        }
+        if (ms->in.channel && !pi->paused) {
+            gw_channel_shutdown(ms->in.channel);
+        }
+        pthread_mutex_unlock(&ms->lock);
+    }
+    return NULL;
+}
+
+bool postcopy_preempt_start(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (pi->preempt_channel) {
+        pi->preempt_thread = g_thread_new("mig/dst/preempt", preempt_thread, ms);
+    }
+    return true;
+}
+
+void postcopy_preempt_join(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    GwChannel *ch;
+
+    g_clear_pointer(&pi->preempt_thread, g_thread_join);
+    pthread_mutex_lock(&ms->lock);
+    ch = g_steal_pointer(&pi->preempt_channel);
+    pthread_mutex_unlock(&ms->lock);
+    if (ch) {
+        gw_channel_unref(ch);
+    }
+}
+
+/* ---- listen thread ---- */
+
+/* The main channel has ended; urgent pages may still be on their way. */
+static bool wait_for_missing(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    bool ok;
+    LOCK_GUARD(&ms->lock);
+
+    while (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) && pi->preempt_channel &&
+           !pi->preempt_error && !ms->in.pause_requested && !ms->in.abort_requested) {
+        pthread_cond_wait(&ms->in.cond, &ms->lock);
+    }
+    ok = __atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) == 0;
+    return ok || gw_fail(errp, GW_ERROR_PROTOCOL,
+                         "main: the source ended the stream, but %" G_GUINT64_FORMAT
+                         " pages have not come", __atomic_load_n(&pi->missing, __ATOMIC_RELAXED));
+}
+
+/* Why the connection broke: the preempt channel's reason comes first. */
+static GError *reason(MigrationState *ms, GError *err)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->in.pause_requested) {
+        g_clear_error(&err);
+        return g_error_new(GW_ERROR, GW_ERROR_IO, "paused by migrate-pause");
+    }
+    if (pi->preempt_error) {
+        g_clear_error(&err);
+        return g_steal_pointer(&pi->preempt_error);
+    }
+    return err;
+}
+
+/* A connection that breaks while the package is still being loaded pauses when that is done: the
+ * source has handed the guest over. False if the load failed. */
+static bool wait_for_run(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    LOCK_GUARD(&ms->lock);
+
+    while (pi->state == POSTCOPY_LISTENING && !pi->give_up) {
+        pthread_cond_wait(&ms->in.cond, &ms->lock);
+    }
+    return !pi->give_up;
+}
+
+static StreamReader *pause_and_recover(MigrationState *ms, GError *err)
+{
+    StreamReader *r;
+
+    if (!wait_for_run(ms)) {
+        g_clear_error(&err);
+        return NULL;
+    }
+    r = recovery_wait(ms, reason(ms, err));
+    if (r) {
+        postcopy_channel_init(&ms->postcopy_incoming->main, ms, r, false);
+    }
+    return r;
+}
+
+static gpointer listen_thread(gpointer opaque)
+{
+    static const LoadvmCommandOps ops = {.command = incoming_command};
+    MigrationState *ms = opaque;
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    bool done = false;
+
+    while (!done && pi->reader) {
+        GError *err = NULL;
+        const LoadvmResult res = loadvm_elements(ms, pi->reader, &ops, ms, &err);
+
+        if (res == LOADVM_EOF && wait_for_missing(ms, &err)) {
+            done = true;
+        } else {
+            if (!err) {
+                gw_fail(&err, GW_ERROR_PROTOCOL, "main: a command ended the stream too early");
+            }
+            pi->reader = pause_and_recover(ms, err);
+        }
+    }
+    pthread_mutex_lock(&ms->lock);
+    pi->listen_done = done;
+    pthread_cond_broadcast(&ms->in.cond);
+    pthread_mutex_unlock(&ms->lock);
+    return NULL;
+}
+
+bool postcopy_listen_start(MigrationState *ms, StreamReader *r, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    pi->reader = r;
+    postcopy_channel_init(&pi->main, ms, r, false);
+    pi->main.ram.block = ms->ram_load->main.block; /* CONTINUE goes on from the precopy part */
+    if (!postcopy_preempt_start(ms, errp)) {
+        return false;
+    }
+    pi->listen_thread = g_thread_new("mig/dst/listen", listen_thread, ms);
+    return true;
+}
+
+bool postcopy_listen_join(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    g_clear_pointer(&pi->listen_thread, g_thread_join);
+    if (!pi->listen_done) { /* written before the thread ended */
+        return gw_fail(errp, GW_ERROR_CANCELLED,
+                       "left in postcopy-paused: some of the guest's pages are only at the source");
+    }
+    pthread_mutex_lock(&ms->lock);
+    if (pi->preempt_channel) {
+        gw_channel_shutdown(pi->preempt_channel);
+    }
+    pthread_mutex_unlock(&ms->lock);
+    postcopy_preempt_join(ms);
+    return true;
+}
+
+bool postcopy_owns_reader(MigrationState *ms)
+{
+    return ms->postcopy_incoming && ms->postcopy_incoming->listen_thread;
+}
+
+/* A load that failed after LISTEN: nobody will run the guest here. */
+static void give_up(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    pthread_mutex_lock(&ms->lock);
+    pi->give_up = true;
+    if (ms->in.channel) {
+        gw_channel_shutdown(ms->in.channel);
+    }
+    if (pi->preempt_channel) {
+        gw_channel_shutdown(pi->preempt_channel);
+    }
+    pthread_cond_broadcast(&ms->in.cond);
+    pthread_mutex_unlock(&ms->lock);
+    g_clear_pointer(&pi->listen_thread, g_thread_join);
+    postcopy_preempt_join(ms);
+}
+
+void postcopy_incoming_free(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (!pi) {
+        return;
+    }
+    give_up(ms);
+    postcopy_ram_end(ms);
+    postcopy_channel_clear(&pi->main);
+    g_clear_pointer(&pi->reader, stream_reader_free);
+    pthread_mutex_lock(&ms->lock);
+    ms->postcopy_incoming = NULL;
+    latency_info(pi->latency, &ms->in.latency);
+    ms->in.has_latency = true;
+    pthread_mutex_unlock(&ms->lock);
+    latency_free(pi->latency);
+    g_clear_error(&pi->preempt_error);
+    g_free(pi);
+}

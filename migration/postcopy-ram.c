@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The target memory of a postcopy: emptied at ADVISE, partly emptied again by DISCARD, watched from
+ * LISTEN to the end. Incoming thread (end: whoever joined the others).
+ * Wire: spec commands 3.1 (ADVISE, DISCARD, LISTEN), ram 2.8.
+ *
+ * A page that counts as received need not have memory behind it: zero pages of the precopy part are
+ * not touched. A fault on such a page is answered here, with zeros, and never asked of the source.
+ */
+#include "postcopy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+
+#include "error.h"
+#include "trace.h"
+
+bool postcopy_supported(MigrationState *ms, GError **errp)
+{
+    const MigrationFaultOps *ops = gw_fault_source_userfaultfd();
+    g_autoptr(GError) err = NULL;
+    void *fs = ops->open(NULL, &err);
+
+    if (!fs) {
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "Postcopy is not supported: %s", err->message);
+    }
+    ops->close(fs);
+    return true;
+}
+
+/* Gives the memory back, so that it reads as missing. Shared memory loses its pages in the file,
+ * private memory in the mapping. */
+static bool drop_memory(RAMBlock *b, uint64_t offset, uint64_t len, GError **errp)
+{
+    uint8_t *host = b->info.host + offset;
+
+    if (len == 0) {
+        return true;
+    }
+    if (b->info.fd >= 0 && (b->info.flags & RAM_BLOCK_SHARED)) {
+        if (fallocate(b->info.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      (off_t)(b->info.fd_offset + offset), (off_t)len) < 0) {
+            return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
+                                 "postcopy: cannot empty block '%s': its file has no holes; use "
+                                 "memory-backend-memfd or memory-backend-ram", b->info.idstr);
+        }
+        return true;
+    }
+    if (madvise(host, len, MADV_DONTNEED) < 0) {
+        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
+                             "postcopy: cannot empty block '%s' (is it locked or preallocated?)",
+                             b->info.idstr);
+    }
+    return true;
+}
+
+bool postcopy_ram_discard(MigrationState *ms, RAMBlock *b, uint64_t offset, uint64_t len,
+                          GError **errp)
+{
+    const uint64_t page = offset >> GW_TARGET_PAGE_BITS;
+    const uint64_t n = len >> GW_TARGET_PAGE_BITS;
+
+    trace_event(postcopy_ram_discard_range, "block %s offset 0x%" PRIx64 " len 0x%" PRIx64,
+                b->info.idstr, offset, len);
+    if (!drop_memory(b, offset, len, errp)) {
+        return false;
+    }
+    BITS_FOREACH_WORD(i, mask, page, n) {
+        bits_atomic_take(b->received, i, mask);
+    }
+    bits_set_range(b->known_zero, page, n);
+    return true;
+}
+
+bool postcopy_ram_prepare(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    pi->fault_ops = gw_fault_source_userfaultfd();
+    pi->fs = pi->fault_ops->open(NULL, errp);
+    if (!pi->fs) {
+        g_prefix_error(errp, "Postcopy is not supported: ");
+        return false;
+    }
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        RAMBlock *b = ram_block_at(ms, i);
+
+        if (!postcopy_ram_discard(ms, b, 0, b->info.max_length, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Counts what is still to come; pages beyond the source's length never come and stay as they are. */
+static uint64_t missing_pages(MigrationState *ms)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        const RAMBlock *b = ram_block_at(ms, i);
+
+        if (b->listed) {
+            n += ram_block_pages(b) - bits_count(b->received, 0, ram_block_pages(b));
+        }
+    }
+    return n;
+}
+
+bool postcopy_ram_listen(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    pi->requested = g_new0(uint64_t *, ram_block_count(ms) + 1);
+    __atomic_store_n(&pi->missing, missing_pages(ms), __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        RAMBlock *b = ram_block_at(ms, i);
+
+        pi->requested[i] = bits_new(ram_block_max_pages(b));
+        if (!b->listed || b->info.used_length == 0) {
+            continue; /* the source has no such block: what is here stays */
+        }
+        /* A huge page that the kernel made here would bring 511 pages that nobody sent. */
+        (void)madvise(b->info.host, b->info.max_length, MADV_NOHUGEPAGE);
+        if (!pi->fault_ops->add_range(pi->fs, b->info.host, b->info.used_length, b->info.page_size,
+                                      errp)) {
+            g_prefix_error(errp, "block '%s': ", b->info.idstr);
+            return false;
+        }
+        b->watched = true;
+    }
+    pi->fault_thread = g_thread_new("mig/dst/fault", postcopy_fault_thread, ms);
+    return true;
+}
+
+void postcopy_ram_end(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (pi->fault_thread) {
+        __atomic_store_n(&pi->stop_faults, true, __ATOMIC_RELEASE);
+        pi->fault_ops->stop(pi->fs);
+        g_thread_join(pi->fault_thread);
+        pi->fault_thread = NULL;
+    }
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        RAMBlock *b = ram_block_at(ms, i);
+
+        if (b->watched) {
+            pi->fault_ops->remove_range(pi->fs, b->info.host, b->info.used_length, NULL);
+            b->watched = false;
+        }
+        if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {
+            (void)madvise(b->info.host, b->info.max_length, MADV_HUGEPAGE);
+        }
+        if (pi->requested) {
+            g_free(pi->requested[i]);
+        }
+    }
+    g_clear_pointer(&pi->requested, g_free);
+    if (pi->fs) {
+        pi->fault_ops->close(pi->fs);
+        pi->fs = NULL;
+    }
+}

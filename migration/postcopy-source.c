@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The postcopy phase, outgoing side: background pages until nothing is left, then the end. A broken
+ * channel pauses; recovery-source.c brings it back. Migration thread.
+ * Wire: spec commands 3.4, ram 2.8.
+ *
+ * Background pages go out in small parts: a page that is claimed but not yet sent is one that a
+ * fault has to wait for.
+ */
+#include "postcopy-source.h"
+
+#include "error.h"
+#include "return-path.h"
+#include "switchover.h"
+#include "trace.h"
+
+#define WINDOW_NS          INT64_C(100000000)
+#define PART_BYTES         (256u << 10)
+#define PACKAGE_WAIT_NS    INT64_C(20000000)
+
+void postcopy_source_new(MigrationState *ms, const GwAddress *addr)
+{
+    PostcopySource *ps = g_new0(PostcopySource, 1);
+
+    g_queue_init(&ps->queue);
+    ps->address = addr ? gw_address_copy(addr) : NULL;
+    pthread_mutex_lock(&ms->lock);
+    ms->postcopy_source = ps;
+    pthread_mutex_unlock(&ms->lock);
+}
+
+void postcopy_source_free(MigrationState *ms)
+{
+    PostcopySource *ps;
+
+    pthread_mutex_lock(&ms->lock);
+    ps = g_steal_pointer(&ms->postcopy_source);
+    pthread_mutex_unlock(&ms->lock);
+    g_queue_clear_full(&ps->queue, g_free);
+    g_clear_pointer(&ps->address, gw_address_free);
+    g_clear_pointer(&ps->resume_address, gw_address_free);
+    g_free(ps);
+}
+
+/* max-postcopy-bandwidth; migration thread. */
+typedef struct Pace {
+    int64_t start_ns;
+    uint64_t start_bytes;
+} Pace;
+
+static void pace(MigrationState *ms, StreamWriter *w, Pace *p)
+{
+    const uint64_t limit = gw_param_get(ms, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH);
+    const int64_t now = ms_now_ns(ms);
+
+    if (now - p->start_ns >= WINDOW_NS) {
+        const uint64_t bytes = stream_written(w) - p->start_bytes;
+
+        pthread_mutex_lock(&ms->lock);
+        ms->out.mbps = (double)bytes * 8e3 / (double)(now - p->start_ns);
+        pthread_mutex_unlock(&ms->lock);
+        *p = (Pace){now, stream_written(w)};
+        return;
+    }
+    if (limit == 0 || stream_written(w) - p->start_bytes < limit / 10) {
+        return;
+    }
+    pthread_mutex_lock(&ms->lock);
+    while (!ms->out.pause_requested && g_queue_is_empty(&ms->postcopy_source->queue) &&
+           !return_path_news(ms->out.return_path)->ended &&
+           outgoing_wait(ms, p->start_ns + WINDOW_NS)) {
+    }
+    pthread_mutex_unlock(&ms->lock);
+}
+
+/* The destination has loaded the package; older ones do not say so, their PONG does. */
+static void look_for_package(MigrationState *ms)
+{
+    bool loaded;
+
+    if (outgoing_status(ms) != MIGRATION_STATUS_POSTCOPY_DEVICE) {
+        return;
+    }
+    pthread_mutex_lock(&ms->lock);
+    loaded = return_path_news(ms->out.return_path)->package_loaded;
+    pthread_mutex_unlock(&ms->lock);
+    if (loaded) {
+        outgoing_set_status(ms, MIGRATION_STATUS_POSTCOPY_DEVICE,
+                            MIGRATION_STATUS_POSTCOPY_ACTIVE);
+    }
+}
+
+/* The return path ended or somebody asked for a pause: both are no reason to go on writing. */
+static bool still_connected(MigrationState *ms, GError **errp)
+{
+    const ReturnPathNews *news;
+    LOCK_GUARD(&ms->lock);
+
+    news = return_path_news(ms->out.return_path);
+    if (ms->out.pause_requested) {
+        return gw_fail(errp, GW_ERROR_IO, "paused by migrate-pause");
+    }
+    if (news->ended && !news->shut) {
+        g_propagate_error(errp, g_error_copy(news->error));
+        return false;
+    }
+    if (news->shut) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "return path: the destination ended (SHUT %u) before all pages were sent",
+                       news->shut_value);
+    }
+    return true;
+}
+
+static bool send_background(MigrationState *ms, GError **errp)
+{
+    StreamWriter *w = ms->out.writer;
+    Pace p = {ms_now_ns(ms), stream_written(w)};
+    bool done = false;
+
+    while (!done) {
+        const uint64_t before = stream_written(w);
+
+        look_for_package(ms);
+        if (!still_connected(ms, errp) ||
+            !savevm_state_iterate(ms, w, PART_BYTES, &done, errp) || !stream_flush(w, errp)) {
+            return false;
+        }
+        STAT_ADD(ms->stats.postcopy_bytes, stream_written(w) - before);
+        STAT_ADD(ms->stats.transferred, stream_written(w) - before);
+        pace(ms, w, &p);
+    }
+    return true;
+}
+
+/* All pages are sent; the destination still has to confirm the package. */
+static bool wait_for_package(MigrationState *ms, GError **errp)
+{
+    while (outgoing_status(ms) == MIGRATION_STATUS_POSTCOPY_DEVICE) {
+        if (!still_connected(ms, errp)) {
+            return false;
+        }
+        look_for_package(ms);
+        if (outgoing_status(ms) != MIGRATION_STATUS_POSTCOPY_DEVICE) {
+            break;
+        }
+        pthread_mutex_lock(&ms->lock);
+        outgoing_wait(ms, ms_now_ns(ms) + PACKAGE_WAIT_NS);
+        pthread_mutex_unlock(&ms->lock);
+    }
+    return true;
+}
+
+static bool send_end(MigrationState *ms, GError **errp)
+{
+    StreamWriter *w = ms->out.writer;
+
+    if (!savevm_state_complete_iterable(ms, w, false, errp)) {
+        return false;
+    }
+    stream_put_u8(w, QEMU_VM_EOF);
+    return stream_flush(w, errp) && preempt_finish(ms, errp) &&
+           switchover_wait_for_shut(ms, errp);
+}
+
+/* The destination itself says that it could not load the package: it will never run the guest, so
+ * this side may. The one exception to the rule, and it is the destination's word. */
+static bool destination_declined(MigrationState *ms)
+{
+    const ReturnPathNews *news;
+    LOCK_GUARD(&ms->lock);
+
+    news = return_path_news(ms->out.return_path);
+    if (ms->out.status != MIGRATION_STATUS_POSTCOPY_DEVICE || !news->shut || !news->shut_value ||
+        news->package_loaded) {
+        return false;
+    }
+    ms->postcopy_source->handed_over = false;
+    return true;
+}
+
+bool postcopy_run(MigrationState *ms, GError **errp)
+{
+    for (;;) {
+        g_autoptr(GError) err = NULL;
+
+        if (send_background(ms, &err) && wait_for_package(ms, &err) && send_end(ms, &err)) {
+            return true;
+        }
+        if (destination_declined(ms)) {
+            g_propagate_error(errp, g_steal_pointer(&err));
+            return false;
+        }
+        /* Whatever it was: the guest is the destination's, so this side can only wait. */
+        trace_event(postcopy_pause, "%s", err->message);
+        if (!recovery_wait_and_resume(ms, g_steal_pointer(&err), errp)) {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pause and recovery, incoming side. A broken channel while the guest runs closes all channels and
+ * waits; vCPUs that need a missing page wait with it. migrate-recover listens again, the source
+ * connects, asks what has arrived, and goes on with the rest. Listen thread.
+ * Wire: spec commands 3.4, ram 2.9 (the bitmap is little-endian).
+ */
+#include "recovery.h"
+
+#include "error.h"
+#include "incoming.h"
+#include "postcopy.h"
+#include "return-path.h"
+#include "trace.h"
+
+#define RECV_BITMAP_END UINT64_C(0x0123456789ABCDEF)
+
+bool recovery_send_bitmap(MigrationState *ms, const uint8_t *payload, uint16_t len, GError **errp)
+{
+    char id[256];
+    RAMBlock *b;
+    bool ok;
+
+    if (len < 2 || payload[0] != len - 1) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "RECV_BITMAP: bad length %u", len);
+    }
+    memcpy(id, payload + 1, payload[0]);
+    id[payload[0]] = '\0';
+    b = gw_ram_block_find(ms, id);
+    if (!b || postcopy_state(ms) != POSTCOPY_RUNNING) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "RECV_BITMAP: %s '%s'",
+                       b ? "not in postcopy with block" : "unknown block", id);
+    }
+    const uint64_t words = bits_words(ram_block_pages(b));
+    g_autofree uint8_t *blob = g_malloc(16 + words * 8);
+
+    store_be64(blob, words * 8);
+    for (uint64_t i = 0; i < words; i++) {
+        const uint64_t le =
+            GUINT64_TO_LE(__atomic_load_n(&b->received[i], __ATOMIC_ACQUIRE));
+
+        memcpy(blob + 8 + i * 8, &le, 8);
+    }
+    store_be64(blob + 8 + words * 8, RECV_BITMAP_END);
+    /* The blob follows its message directly: nobody else may write in between. */
+    pthread_mutex_lock(&ms->in.rp_lock);
+    ok = rp_send_locked(ms, MIG_RP_MSG_RECV_BITMAP, payload, len, errp) &&
+         rp_send_blob_locked(ms, blob, 16 + words * 8, errp);
+    pthread_mutex_unlock(&ms->in.rp_lock);
+    return ok;
+}
+
+bool recovery_resume(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT) &&
+        (!postcopy_accept_preempt(ms, errp) || !postcopy_preempt_start(ms, errp))) {
+        return false;
+    }
+    pthread_mutex_lock(&ms->lock);
+    pi->paused = false;
+    g_clear_error(&ms->in.error);
+    pthread_mutex_unlock(&ms->lock);
+    incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_ACTIVE);
+    return rp_send_u32(ms, MIG_RP_MSG_RESUME_ACK, 1, errp) && postcopy_request_again(ms, errp);
+}
+
+static void disconnect(MigrationState *ms, GError *why)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    GwChannel *ch;
+    GwListener *l;
+
+    pthread_mutex_lock(&ms->lock);
+    pi->paused = true;
+    ms->in.rp_open = false;
+    ch = g_steal_pointer(&ms->in.channel);
+    l = g_steal_pointer(&ms->in.listener);
+    if (ch) {
+        gw_channel_shutdown(ch);
+    }
+    if (pi->preempt_channel) {
+        gw_channel_shutdown(pi->preempt_channel);
+    }
+    g_clear_error(&ms->in.error);
+    ms->in.error = why;
+    ms->in.pause_requested = false;
+    pthread_mutex_unlock(&ms->lock);
+    postcopy_preempt_join(ms);
+    g_clear_pointer(&pi->reader, stream_reader_free);
+    if (ch) {
+        gw_channel_unref(ch);
+    }
+    if (l) {
+        gw_listener_free(l);
+    }
+    /* The next connection knows nothing of what this one asked for last. */
+    pthread_mutex_lock(&ms->in.rp_lock);
+    pi->asked_block = NULL;
+    pthread_mutex_unlock(&ms->in.rp_lock);
+}
+
+/* The listener of migrate-recover; NULL when the state is being freed. */
+static GwListener *wait_for_listener(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    while (!ms->in.listener && !ms->in.abort_requested && !ms->postcopy_incoming->give_up) {
+        pthread_cond_wait(&ms->in.cond, &ms->lock);
+    }
+    return ms->in.abort_requested || ms->postcopy_incoming->give_up ? NULL : ms->in.listener;
+}
+
+StreamReader *recovery_wait(MigrationState *ms, GError *why)
+{
+    GwListener *l;
+
+    trace_event(postcopy_pause_incoming, "%s", why->message);
+    disconnect(ms, why);
+    incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_PAUSED);
+    while ((l = wait_for_listener(ms))) {
+        g_autoptr(GError) err = NULL;
+        GwChannel *ch = gw_listener_accept(l, &err);
+
+        if (ch) {
+            gw_channel_set_name(ch, "main");
+            pthread_mutex_lock(&ms->lock);
+            ms->in.channel = ch;
+            ms->in.rp_open = true;
+            pthread_mutex_unlock(&ms->lock);
+            incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_RECOVER);
+            return stream_reader_new(ch);
+        }
+        pthread_mutex_lock(&ms->lock);
+        ms->in.listener = g_steal_pointer(&ms->in.next_listener);
+        pthread_mutex_unlock(&ms->lock);
+        gw_listener_free(l);
+    }
+    return NULL;
+}
