@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The real-time clock's state, between mc146818*.c. Machine lock. Wire: spec minimal-machines 6.3. */
+/* The real-time clock's state, between mc146818*.c. Machine lock. Wire: spec minimal-machines
+ * 6.3. */
 #ifndef HW_MC146818_STATE_H
 #define HW_MC146818_STATE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MC146818 real-time clock: ports, interrupts, CMOS memory. The guest's time is the host's real time
- * plus a difference, in UTC; nothing runs while no interrupt is enabled.
+ * MC146818 real-time clock: ports, interrupts, CMOS memory. The guest's time is the host's real
+ * time plus a difference, in UTC; nothing runs while no interrupt is enabled.
  *
  * Port accesses come on vCPU threads, the timer on the main loop; both hold the machine lock.
  */

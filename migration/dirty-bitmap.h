@@ -31,8 +31,8 @@ uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *ta
 /* Makes pages dirty (again). Any thread. */
 void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n);
 /* Protects the chunks of [first, first + n) that are marked. After take, before any page is read.
- * One thread at a time while the guest runs: a second one would find a chunk unmarked that the first
- * has not finished. */
+ * One thread at a time while the guest runs: a second one would find a chunk unmarked that the
+ * first has not finished. */
 bool dirty_bitmap_protect(RAMBlock *b, uint64_t first, uint64_t n, GError **errp);
 /* Harvests the log into the bitmap. `scratch` has room for the block. Adds the number of pages that
  * became dirty to *new_pages. One thread at a time. */

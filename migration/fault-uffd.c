@@ -177,8 +177,8 @@ static void uffd_stop(void *opaque)
 }
 
 /* One ioctl may do part of the range: EAGAIN while the map changes, EEXIST at a page that is there
- * already. Goes on until the range is through. `step` does [at, at + len) and returns the bytes done
- * or -errno. */
+ * already. Goes on until the range is through. `step` does [at, at + len) and returns the bytes
+ * done or -errno. */
 typedef int64_t (*PlaceStep)(UffdSource *u, uint8_t *host, const uint8_t *src, uint64_t len);
 
 static bool place_all(UffdSource *u, PlaceStep step, uint8_t *host, const uint8_t *src,

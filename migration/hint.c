@@ -4,9 +4,9 @@
  * to the background stream, which jumps there. One slot, an atomic word: 0 is empty, so an offer is
  * a compare-and-swap and never waits. The migration thread empties it.
  *
- * Random access must not pay for it: when the last consumed hints were not hit, most offers are left
- * out, and an occasional one finds out whether the pattern has changed. The scoring belongs to the
- * return-path thread.
+ * Random access must not pay for it: when the last consumed hints were not hit, most offers are
+ * left out, and an occasional one finds out whether the pattern has changed. The scoring belongs to
+ * the return-path thread.
  */
 #include "postcopy-source.h"
 

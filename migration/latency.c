@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the guest felt in postcopy. Faults that wait are kept in an open hash by host address, several
- * for one page when several threads wait for it; a fault that ends goes into sums and the histogram
- * and is forgotten. Any thread: the mutex is a leaf and held for a few hash steps only.
+ * What the guest felt in postcopy. Faults that wait are kept in an open hash by host address,
+ * several for one page when several threads wait for it; a fault that ends goes into sums and the
+ * histogram and is forgotten. Any thread: the mutex is a leaf and held for a few hash steps only.
  * Spec: qmp 5.4. Times come as arguments; nothing here looks at a clock.
  */
 #include "latency.h"
-
-#include <math.h>
 
 #include <glib.h>
 
@@ -22,12 +20,13 @@ typedef struct OpenFault {
     uintptr_t key;       /* 0: free (no fault is at address 0) */
     int vcpu;            /* -1: not a vCPU */
     int64_t fault_ns;
-    int64_t request_ns;  /* fault_ns until it is known: asked for by an earlier fault */
+    int64_t request_ns;  /* when its request was written */
+    bool requested;      /* else an earlier fault has asked, and request_ns is fault_ns */
 } OpenFault;
 
 typedef struct Vcpu {
     uint64_t faults, sum_ns;
-    unsigned waits;      /* open faults: more than one if others of its threads fault as well */
+    unsigned waits;      /* open faults; it waits while there is one */
     int64_t since_ns;    /* when it began to wait */
     uint64_t blocked_ns;
 } Vcpu;
@@ -118,6 +117,9 @@ void latency_fault(LatencyTable *t, uintptr_t key, int vcpu, int64_t now_ns)
         vcpu = -1;
     }
     while (t->slots[slot].key) {
+        if (t->slots[slot].key == key && vcpu >= 0 && t->slots[slot].vcpu == vcpu) {
+            return; /* woken before the page came, and back */
+        }
         slot = next_slot(slot);
     }
     t->slots[slot] = (OpenFault){
@@ -136,7 +138,8 @@ void latency_requested(LatencyTable *t, uintptr_t key, int64_t now_ns)
     for (unsigned slot = slot_of(key); t->slots[slot].key; slot = next_slot(slot)) {
         OpenFault *f = &t->slots[slot];
 
-        if (f->key == key && f->request_ns == f->fault_ns) {
+        if (f->key == key && !f->requested) {
+            f->requested = true;
             f->request_ns = MAX(now_ns, f->fault_ns);
         }
     }
@@ -237,14 +240,13 @@ void latency_info(LatencyTable *t, LatencyInfo *info)
 
 uint64_t latency_quantile_ns(const LatencyInfo *info, double p)
 {
-    const double wanted = ceil(CLAMP(p, 0.0, 1.0) * (double)info->faults);
-    const uint64_t rank = MAX((uint64_t)wanted, 1);
+    const double wanted = CLAMP(p, 0.0, 1.0) * (double)info->faults;
     uint64_t seen = 0;
 
     for (unsigned k = 0; k < LATENCY_BUCKETS - 1; k++) {
         seen += info->dist[k];
-        if (seen >= rank) {
-            return MIN((UINT64_C(NS_PER_US) << (k + 1)) - 1, info->max_ns);
+        if (seen > 0 && (double)seen >= wanted) {
+            return MIN(((uint64_t)NS_PER_US << (k + 1)) - 1, info->max_ns);
         }
     }
     return info->max_ns;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Between the rooms of the outgoing half: migration.c, migration-thread.c, switchover.c, query.c. */
+/* Between the rooms of the outgoing half: migration.c, migration-thread.c, switchover.c,
+ * query.c. */
 #ifndef MIGRATION_OUTGOING_H
 #define MIGRATION_OUTGOING_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The fault thread of an incoming postcopy: from a fault to a request. A page is asked for once per
- * connection; who else waits for it is woken by its placement. Requests are written under in.rp_lock
- * (return-path-send.c); the bitmap of what was asked is atomic.
- * Wire: spec commands 3.2 (REQ_PAGES_ID, REQ_PAGES).
+ * connection; who else waits for it is woken by its placement. Requests are written under
+ * in.rp_lock (return-path-send.c); the bitmap of what was asked is atomic. Wire: spec commands 3.2
+ * (REQ_PAGES_ID, REQ_PAGES).
  */
 #include "postcopy.h"
 

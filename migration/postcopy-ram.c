@@ -94,7 +94,8 @@ bool postcopy_ram_prepare(MigrationState *ms, GError **errp)
     return true;
 }
 
-/* Counts what is still to come; pages beyond the source's length never come and stay as they are. */
+/* Counts what is still to come; pages beyond the source's length never come and stay as they
+ * are. */
 static uint64_t missing_pages(MigrationState *ms)
 {
     uint64_t n = 0;

@@ -12,8 +12,8 @@
  *   latency.c            what the guest felt
  *
  * Threads: incoming (runs the package), listen (main channel), fault, preempt. `received` and
- * `requested` are bitmaps changed with atomics; everything else under ms->lock or owned by a thread.
- * Wire: spec commands 3.4 and 3.5, ram 2.8 and 2.9.
+ * `requested` are bitmaps changed with atomics; everything else under ms->lock or owned by a
+ * thread. Wire: spec commands 3.4 and 3.5, ram 2.8 and 2.9.
  */
 #ifndef MIGRATION_POSTCOPY_H
 #define MIGRATION_POSTCOPY_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The preempt channel, outgoing side. The return-path thread sends a requested page the moment the
- * request arrives, and right behind it the pages that will probably be asked for next; nothing waits
- * behind the background stream. The channel is opened by the migration thread (ms->lock guards the
- * pointer); writer, CONTINUE state and prediction are the return-path thread's own.
+ * request arrives, and right behind it the pages that will probably be asked for next; nothing
+ * waits behind the background stream. The channel is opened by the migration thread (ms->lock
+ * guards the pointer); writer, CONTINUE state and prediction are the return-path thread's own.
  * Wire: spec channels 4.4, ram 2.8: bare page records, whole host pages.
  */
 #include "postcopy-source.h"

@@ -2,9 +2,10 @@
 /*
  * One walk through a block: which requests continue it, and which pages it will come to next.
  *
- * A walk whose prediction works is not heard of until it has used up what was sent: then it asks for
- * the page just behind. It may also ask for a page that is on its way, or, when others have sent the
- * pages in between, for one a little further on. All three are hits. Pure logic; the caller's thread.
+ * A walk whose prediction works is not heard of until it has used up what was sent: then it asks
+ * for the page just behind. It may also ask for a page that is on its way, or, when others have
+ * sent the pages in between, for one a little further on. All three are hits. Pure logic; the
+ * caller's thread.
  */
 #include "prefetch-stream.h"
 
@@ -70,7 +71,6 @@ static void measure_fraction(PrefetchStream *s, int64_t u)
     const uint64_t least = ((d - 1) << PREFETCH_FRACTION) / s->hi + 1;
     const uint64_t most = (((d + 1) << PREFETCH_FRACTION) - 1) / s->lo;
     uint64_t lo, hi;
-
 
     if (d >= ANCHOR_MAX || least != most) {
         s->anchor = u;

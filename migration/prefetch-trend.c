@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Recognising a walk among the last requests. Three looks, the surest first:
- *   vote       a stride d for which a strict majority of the places page - d, page - 2d, ... was asked
- *              for, in that order. The wire does not tell which vCPU faulted: requests of other
- *              walks in between, and pages that arrived by other ways, cost votes and nothing else.
+ *   vote       a stride d for which a strict majority of the places page - d, page - 2d, ... was
+ *              asked for, in that order. The wire does not tell which vCPU faulted: requests of
+ *              other walks in between, and pages that arrived by other ways, cost votes, no more.
  *   fraction   a stride that is not a whole number of pages (2, 3, 2, 3, ...)
  *   direction  small steps one way, of any size: the pages left over by an earlier pass
  * Pure logic; the caller's thread.
@@ -55,18 +55,20 @@ static void start(PrefetchStream *s, unsigned block, int64_t page, int64_t first
 static unsigned votes(const PrefetchRecent *r, unsigned block, int64_t page, int64_t d,
                       unsigned places, int64_t *first)
 {
+    const double per_step = 1.0 / (double)d; /* this is the hot loop: no division in it */
     unsigned count = 0;
     int64_t last = 0;
 
     *first = page;
     for (unsigned k = 0; k < r->count; k++) {
         const int64_t back = page - recent_page(r, k);
+        const double steps = (double)back * per_step + 0.5;
 
-        if (recent_block(r, k) != block || distance(back, 0) > distance(d, 0) * places ||
-            back % d || back / d <= last) {
+        if (recent_block(r, k) != block || steps < 1 || steps >= places + 1 ||
+            (int64_t)steps * d != back || (int64_t)steps <= last) {
             continue;
         }
-        last = back / d;
+        last = (int64_t)steps;
         *first = page - back;
         count++;
     }

@@ -33,9 +33,9 @@ void prefetch_free(Prefetch *p);
  * likely use; returns how many. Predicted pages are within the block and never the request itself.
  * `max` also bounds how far ahead the window reaches: with huge host pages, pass a small one.
  *
- * When the guest runs into pages that are still on their way (it is faster than the link), the first
- * pages of each PREFETCH_GROUP come last in it: the guest then waits once for the whole group, not
- * for each page.
+ * When the guest runs into pages that are still on their way (it is faster than the link), the
+ * first pages of each PREFETCH_GROUP come last in it: the guest then waits once for the whole
+ * group, not for each page.
  */
 unsigned prefetch_request(Prefetch *p, unsigned block, uint64_t page, uint64_t npages,
                           uint64_t *out, unsigned max);

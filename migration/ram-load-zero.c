@@ -2,9 +2,9 @@
 /*
  * What is known to be zero at the destination. The kernel tells at the start which memory was never
  * touched (ram-populated.h); from then on nobody but this thread writes guest memory until the
- * guest runs. So a zero record for such a page is a look at a bit, and no memory is spent on it; and a
- * page that is known to be zero may be scribbled on by a wrong guess and be put right by a memset.
- * Incoming thread.
+ * guest runs. So a zero record for such a page is a look at a bit, and no memory is spent on it;
+ * and a page that is known to be zero may be scribbled on by a wrong guess and be put right by a
+ * memset. Incoming thread.
  */
 #include "error.h"
 #include "ram-load.h"

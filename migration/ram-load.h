@@ -43,8 +43,8 @@ struct RamLoad {
 bool ram_load_setup(void *opaque, GError **errp);
 bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp);
 void ram_load_cleanup(void *opaque);
-/* The place of a page record: reads the block's name unless CONTINUE says that it is the last one, and
- * checks the offset. */
+/* The place of a page record: reads the block's name unless CONTINUE says that it is the last one,
+ * and checks the offset. */
 bool ram_load_place(MigrationState *ms, RamLoadChannel *ch, uint64_t word, GError **errp);
 /* Notes that pages [page, page + n) hold what the source sent; `zero`: they are zeros. */
 void ram_load_mark(RAMBlock *b, uint64_t page, uint64_t n, bool zero);

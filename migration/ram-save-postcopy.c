@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The RAM section of the source once the guest has left: no dirty log any more, and an order of
- * sending. What was asked for comes first, then what is hinted, then what the guest wrote in the last
- * round (it will touch that again soon), then the rest in order. Migration thread.
- * Wire: spec ram 2.8 and 2.9.
+ * sending. What was asked for comes first, then what is hinted, then what the guest wrote in the
+ * last round (it will touch that again soon), then the rest in order. Migration thread. Wire: spec
+ * ram 2.8 and 2.9.
  */
 #include "bits.h"
 #include "dirty-bitmap.h"

@@ -45,8 +45,8 @@ bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRa
                         GError **errp);
 void ram_sender_init(RamSender *s);
 
-/* ram-save-postcopy.c, migration thread: no log, no sync from here on; what the guest wrote last goes
- * first. */
+/* ram-save-postcopy.c, migration thread: no log, no sync from here on; what the guest wrote last
+ * goes first. */
 void ram_save_enter_postcopy(MigrationState *ms);
 /* After a recovery: block names are told anew, the walk starts over. */
 void ram_save_restart(MigrationState *ms);

@@ -216,7 +216,8 @@ bool ram_save_complete(void *opaque, StreamWriter *w, GError **errp)
     MigrationState *ms = opaque;
     bool done;
 
-    /* The guest is stopped: this sync is the last word. In postcopy it was made at the switchover. */
+    /* The guest is stopped: this sync is the last word. In postcopy it was made at the
+     * switchover. */
     if ((!ms->ram_save->in_postcopy && !ram_dirty_sync(ms, errp)) ||
         !save_pages(ms->ram_save, w, UINT64_MAX, INT64_MAX, &done, errp)) {
         return false;

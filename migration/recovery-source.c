@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pause and recovery, outgoing side. A broken channel in postcopy closes everything and waits; a new
- * connection learns from the destination which pages it has (RECV_BITMAP) and goes on with the
- * others. The guest is the destination's all the time: this side never resumes it.
- * Migration thread; the bitmaps are read by the return-path thread. Wire: spec commands 3.4, ram 2.9.
+ * Pause and recovery, outgoing side. A broken channel in postcopy closes everything and waits; a
+ * new connection learns from the destination which pages it has (RECV_BITMAP) and goes on with the
+ * others. The guest is the destination's all the time: this side never resumes it. Migration
+ * thread; the bitmaps are read by the return-path thread. Wire: spec commands 3.4, ram 2.9.
  */
 #include "postcopy-source.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Source side of the return path. The return-path thread blocks on the main channel's other
- * direction; what it learns it stores under ms->lock and signals out.cond. In postcopy it serves page
- * requests (postcopy-requests.c), with preempt all the way to the socket. Every message is
- * hostile input: the source holds the only good copy of the guest.
- * Wire: spec commands 3.2 (be16 type, be16 length, payload).
+ * direction; what it learns it stores under ms->lock and signals out.cond. In postcopy it serves
+ * page requests (postcopy-requests.c), with preempt all the way to the socket. Every message is
+ * hostile input: the source holds the only good copy of the guest. Wire: spec commands 3.2 (be16
+ * type, be16 length, payload).
  */
 #include "return-path.h"
 

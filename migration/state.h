@@ -152,7 +152,8 @@ static inline int64_t ms_now_ns(MigrationState *ms)
     return ms->clock.now_ns(ms->clock_opaque);
 }
 
-/* ram.c, ram-load.c: register the RAM section's handlers with ms->registry (at gw_migration_new). */
+/* ram.c, ram-load.c: register the RAM section's handlers with ms->registry (at
+ * gw_migration_new). */
 void ram_register(MigrationState *ms);
 /* Frees what is left of the blocks (at gw_migration_free). */
 void ram_unregister(MigrationState *ms);

@@ -42,6 +42,23 @@ bool qmp_migrate_incoming(QmpCall *call, GError **errp)
                                      qmp_arg_bool(call, "exit-on-error", true), errp);
 }
 
+bool qmp_migrate_start_postcopy(QmpCall *call, GError **errp)
+{
+    return gw_migrate_start_postcopy(call->machine->migration, errp);
+}
+
+bool qmp_migrate_pause(QmpCall *call, GError **errp)
+{
+    return gw_migrate_pause(call->machine->migration, errp);
+}
+
+bool qmp_migrate_recover(QmpCall *call, GError **errp)
+{
+    g_autoptr(GwAddress) addr = gw_address_parse_uri(qmp_arg_str(call, "uri"), errp);
+
+    return addr && gw_incoming_recover(call->machine->migration, addr, errp);
+}
+
 bool qmp_migrate_set_capabilities(QmpCall *call, GError **errp)
 {
     json_object *list = jo_get(call->args, "capabilities");

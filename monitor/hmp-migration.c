@@ -62,6 +62,33 @@ void hmp_migrate_incoming(HmpCall *call)
     hmp_error(call, err);
 }
 
+void hmp_migrate_start_postcopy(HmpCall *call)
+{
+    g_autoptr(GError) err = NULL;
+
+    gw_migrate_start_postcopy(call->machine->migration, &err);
+    hmp_error(call, err);
+}
+
+void hmp_migrate_pause(HmpCall *call)
+{
+    g_autoptr(GError) err = NULL;
+
+    gw_migrate_pause(call->machine->migration, &err);
+    hmp_error(call, err);
+}
+
+void hmp_migrate_recover(HmpCall *call)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GwAddress) addr = gw_address_parse_uri(call->strings[0], &err);
+
+    if (addr) {
+        gw_incoming_recover(call->machine->migration, addr, &err);
+    }
+    hmp_error(call, err);
+}
+
 void hmp_migrate_set_capability(HmpCall *call)
 {
     MigrationCapabilityChange c = {.on = call->flags[1]};

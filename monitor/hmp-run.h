@@ -24,6 +24,9 @@ void hmp_migrate(HmpCall *call);
 void hmp_migrate_cancel(HmpCall *call);
 void hmp_migrate_continue(HmpCall *call);
 void hmp_migrate_incoming(HmpCall *call);
+void hmp_migrate_start_postcopy(HmpCall *call);
+void hmp_migrate_pause(HmpCall *call);
+void hmp_migrate_recover(HmpCall *call);
 void hmp_migrate_set_capability(HmpCall *call);
 void hmp_migrate_set_parameter(HmpCall *call);
 

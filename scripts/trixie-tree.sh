@@ -30,9 +30,8 @@ if [ ! -x "$tree/$qemu" ]; then
     # The mirror that apt uses for this host's own packages.
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         grep '/debian/*$' | head -n 1 || true)
-    mirror=${mirror:-http://deb.debian.org/debian}
     rm -rf "$tree.part"
-    if ! debootstrap --variant=minbase --include=qemu-system-x86 trixie "$tree.part" "$mirror" \
+    if ! debootstrap --variant=minbase --include=qemu-system-x86 trixie "$tree.part" ${mirror:+"$mirror"} \
         >"$tree.log" 2>&1; then
         rm -rf "$tree.part"
         skip "debootstrap failed: $(tail -n 1 "$tree.log") (whole log in $tree.log)"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Preallocation: makes every page of a backend present before the guest starts. A few threads, since
- * the kernel clears pages no faster than one core can. Main thread; the workers only live in here.
+ * Preallocation: makes every page of a backend present before the guest starts. A few threads,
+ * since the kernel clears pages no faster than one core can. Main thread; the workers only live in
+ * here.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -133,8 +133,8 @@ void kvm_vcpu_kick(VCPU *cpu)
 }
 
 /*
- * KVM answers about a vCPU only while it is out of the guest. The gate keeps it out until the answer
- * is there; a vCPU that waits for the machine lock, which the caller holds, is out already.
+ * KVM answers about a vCPU only while it is out of the guest. The gate keeps it out until the
+ * answer is there; a vCPU that waits for the machine lock, which the caller holds, is out already.
  */
 bool kvm_vcpu_translate(VCPU *cpu, uint64_t gva, uint64_t *gpa)
 {

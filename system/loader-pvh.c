@@ -41,7 +41,8 @@ typedef struct MapEntry {
 } MapEntry;
 _Static_assert(sizeof(MapEntry) == 24, "hvm_memmap_table_entry");
 
-/* One page: start_info, then its module and its memory map; the command line has pages of its own. */
+/* One page: start_info, then its module and its memory map; the command line has pages of its
+ * own. */
 typedef struct LowPage {
     StartInfo info;
     Module module;

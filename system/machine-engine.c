@@ -33,10 +33,62 @@ static bool parse_bool(const char *word, bool *out)
     return *out || g_strv_contains(off, word);
 }
 
+static bool apply_parameter(Machine *m, int param, const char *text, GError **errp)
+{
+    const MigrationParamDesc *d = gw_param_desc(param);
+    MigrationParamChange change = {.param = param, .value.str = (char *)text};
+    bool flag = false;
+
+    switch (d->type) {
+    case PARAM_STR:
+        break;
+    case PARAM_BOOL:
+        if (!parse_bool(text, &flag)) {
+            return gw_fail(errp, GW_ERROR_GENERIC, "'%s' is neither 'on' nor 'off'", text);
+        }
+        change.value.num = flag;
+        break;
+    case PARAM_ENUM:
+        while (d->words[change.value.num] && strcmp(d->words[change.value.num], text) != 0) {
+            change.value.num++;
+        }
+        if (!d->words[change.value.num]) {
+            return gw_fail(errp, GW_ERROR_GENERIC, "Parameter '%s' does not accept value '%s'",
+                           d->name, text);
+        }
+        break;
+    default:
+        if (!g_ascii_string_to_unsigned(text, 10, 0, UINT64_MAX, &change.value.num, NULL)) {
+            return gw_fail(errp, GW_ERROR_GENERIC, "'%s' is not a number", text);
+        }
+    }
+    return gw_params_set(m->migration, &change, 1, errp);
+}
+
+/* migration.NAME: a compatibility switch, a parameter, or, as x-NAME, a capability. */
+static bool apply_migration_property(Machine *m, const char *name, const char *text, GError **errp)
+{
+    const int param = gw_param_by_name(name);
+    const int cap = g_str_has_prefix(name, "x-") ? gw_capability_by_name(name + 2) : -1;
+    bool value;
+
+    if (param >= 0) {
+        return apply_parameter(m, param, text, errp);
+    }
+    if (!parse_bool(text, &value)) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "'%s' is neither 'on' nor 'off'", text);
+    }
+    if (cap >= 0) {
+        const MigrationCapabilityChange change = {cap, value};
+
+        return gw_capabilities_set(m->migration, &change, 1, errp);
+    }
+    return gw_compat_set(m->migration, name, value, errp);
+}
+
 static bool apply_global(Machine *m, const char *text, GError **errp)
 {
     g_auto(GStrv) pair = g_strsplit(text, "=", 2);
-    bool value;
 
     if (!pair[0] || !pair[1]) {
         return gw_fail(errp, GW_ERROR_GENERIC,
@@ -51,11 +103,7 @@ static bool apply_global(Machine *m, const char *text, GError **errp)
                        "-global %s: '%s' is not known here; supported are the migration.NAME "
                        "switches", text, pair[0]);
     }
-    if (!parse_bool(pair[1], &value)) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "-global %s: '%s' is neither 'on' nor 'off'", text,
-                       pair[1]);
-    }
-    if (!gw_compat_set(m->migration, pair[0] + strlen("migration."), value, errp)) {
+    if (!apply_migration_property(m, pair[0] + strlen("migration."), pair[1], errp)) {
         g_prefix_error(errp, "-global %s: ", text);
         return false;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The machine as a whole: the order in which its parts are made and unmade, the machine lock, reset.
+ * The machine as a whole: the order in which its parts are made and unmade, the machine lock,
+ * reset.
  *
  * machine_new(), machine_free() and everything in between run on the main thread. The machine lock
  * is error-checking: machine_is_locked_by_me() and wrong nesting are found, not guessed.

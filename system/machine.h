@@ -70,7 +70,8 @@ void machine_exit(Machine *m, int code);
 /* Resets the vCPUs and devices. Machine lock held, guest stopped. */
 void machine_reset(Machine *m);
 
-/* The virtual clock in ns: stands still while the guest is stopped, migrates with it. Any thread. */
+/* The virtual clock in ns: stands still while the guest is stopped, migrates with it. Any
+ * thread. */
 int64_t machine_clock_ns(Machine *m);
 /* Lets the virtual clock run or stand still. Run state only; machine lock held. */
 void machine_clock_set_running(Machine *m, bool running);

@@ -16,7 +16,8 @@ typedef struct IoPortRange {
 } IoPortRange;
 
 struct MemoryMap {
-    /* Leaf: guards the pointer `view` only, for the moment in which a reader takes its reference. */
+    /* Leaf: guards the pointer `view` only, for the moment in which a reader takes its
+     * reference. */
     pthread_mutex_t view_lock;
     MemoryView *view;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The throttle: a vCPU sleeps a given share of its time, so that a guest dirties memory more slowly.
+ * The throttle: a vCPU sleeps a given share of its time, so that a guest dirties memory more
+ * slowly.
  *
  * Time is cut into slices of 10 ms. At P percent a vCPU runs (100-P)% of a slice, is kicked by the
  * ticker thread, and then sleeps in proportion to the time that it really ran: a late kick thus

@@ -4,9 +4,9 @@
  *
  * sched->lock (leaf) guards `run`, `quit`, the count of parked threads and the throttle's times.
  * `run` is also read without it, at the top of each turn: a pauser clears it first and kicks then,
- * and a kick is sticky (vcpu.h), so that a vCPU either sees the flag or leaves the guest. The pauser
- * waits for the count; the count is what says that no vCPU touches guest memory any more, and the
- * lock is what makes their writes visible to it.
+ * and a kick is sticky (vcpu.h), so that a vCPU either sees the flag or leaves the guest. The
+ * pauser waits for the count; the count is what says that no vCPU touches guest memory any more,
+ * and the lock is what makes their writes visible to it.
  */
 #include "vcpu.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A vCPU and its thread. The thread parks while the guest is stopped. The lock of VcpuSched (vcpu.c)
- * guards the requests; it is a leaf lock.
+ * A vCPU and its thread. The thread parks while the guest is stopped. The lock of VcpuSched
+ * (vcpu.c) guards the requests; it is a leaf lock.
  *
  * What accelerators must keep to: vcpu_kick() is sticky. A kick that comes before vcpu_run() has
  * entered the guest makes that vcpu_run() return at once.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The local APIC: section `apic` v3 with its subsection `apic_sipi` (spec minimal-machines 6.3), and
- * the way between its fields and KVM's register page. Machine lock.
+ * The local APIC: section `apic` v3 with its subsection `apic_sipi` (spec minimal-machines 6.3),
+ * and the way between its fields and KVM's register page. Machine lock.
  *
  * The timer: KVM has the count that is left, the section has points of the virtual clock. QEMU
  * under KVM always writes "just loaded"; ours say when the count was really loaded, which every

@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* Made before any thread, because GLib's lazy way to do it is a data race in the sanitizer's eyes. */
+/* Made before any thread, because GLib's lazy way to do it is a data race in the sanitizer's
+ * eyes. */
 static GQuark error_quark;
 
 __attribute__((constructor)) static void error_quark_init(void)

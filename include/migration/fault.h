@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Fault sources: how the engine learns that somebody waits for a page that has not arrived, and how
- * it puts pages there. The real one is userfaultfd (gw_fault_source_userfaultfd); tests give a fake.
- * One fault source per incoming postcopy. wait() belongs to the fault thread; place, zero and wake
- * may be called by several threads at once, for different pages.
+ * it puts pages there. The real one is userfaultfd (gw_fault_source_userfaultfd); tests give a
+ * fake. One fault source per incoming postcopy. wait() belongs to the fault thread; place, zero and
+ * wake may be called by several threads at once, for different pages.
  */
 #ifndef MIGRATION_FAULT_H
 #define MIGRATION_FAULT_H
@@ -32,8 +32,8 @@ typedef struct MigrationFaultOps {
     int (*wait)(void *fs, MigrationFault *faults, int n, int timeout_ms, GError **errp);
     /* Makes wait() return, now and later. Any thread. */
     void (*stop)(void *fs);
-    /* Puts len bytes (a multiple of the range's page size) there and wakes who waits. Pages that are
-     * already there are left as they are: *existed counts their bytes. */
+    /* Puts len bytes (a multiple of the range's page size) there and wakes who waits. Pages that
+     * are already there are left as they are: *existed counts their bytes. */
     bool (*place)(void *fs, void *host, const void *src, uint64_t len, size_t page_size,
                   uint64_t *existed, GError **errp);
     /* The same with zeros. */

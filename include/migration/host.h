@@ -65,7 +65,8 @@ typedef struct MigrationClockOps {
     size_t size;
     /* Monotonic nanoseconds. */
     int64_t (*now_ns)(void *opaque);
-    /* Waits on cond (made for CLOCK_MONOTONIC) with mutex held until it is signalled or deadline_ns has come; false: time. */
+    /* Waits on cond (made for CLOCK_MONOTONIC) with mutex held until it is signalled or deadline_ns
+     * has come; false: time. */
     bool (*wait_until)(void *opaque, pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
 } MigrationClockOps;
 

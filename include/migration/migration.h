@@ -35,8 +35,9 @@ typedef struct MigrationSettings {
 /* Strings and ops are copied; opaques must outlive the state. NULL with *errp if a needed
  * operation is missing. */
 MigrationState *gw_migration_new(const MigrationSettings *settings, GError **errp);
-/* Cancels what still runs and joins every thread; registrations and RAM blocks stay, so that devices
- * can be taken apart in order. No migration may be started afterwards. Machine lock not held. */
+/* Cancels what still runs and joins every thread; registrations and RAM blocks stay, so that
+ * devices can be taken apart in order. No migration may be started afterwards. Machine lock not
+ * held. */
 void gw_migration_stop(MigrationState *ms);
 /* gw_migration_stop(), and frees. Machine lock not held. */
 void gw_migration_free(MigrationState *ms);
@@ -56,10 +57,11 @@ bool gw_migrate_cancel(MigrationState *ms, GError **errp);
 /* Leaves pre-switchover; `state` must be the present status. */
 bool gw_migrate_continue(MigrationState *ms, MigrationStatus state, GError **errp);
 
-/* Switches to postcopy as soon as possible; at any time of a precopy with capability postcopy-ram. */
+/* Switches to postcopy as soon as possible; at any time of a precopy with capability
+ * postcopy-ram. */
 bool gw_migrate_start_postcopy(MigrationState *ms, GError **errp);
-/* Breaks the connection of a running postcopy on purpose, on whichever side this is: both ends enter
- * postcopy-paused. */
+/* Breaks the connection of a running postcopy on purpose, on whichever side this is: both ends
+ * enter postcopy-paused. */
 bool gw_migrate_pause(MigrationState *ms, GError **errp);
 
 /* ---- incoming ---- */

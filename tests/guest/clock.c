@@ -43,6 +43,12 @@ uint64_t clock_to_us(uint64_t ticks)
     return ticks / (tsc_khz / 1000);
 }
 
+/* For short times: less than an hour. */
+uint64_t clock_to_ns(uint64_t ticks)
+{
+    return ticks * 1000000 / tsc_khz;
+}
+
 /* Nanoseconds of the paravirtual clock, 0 where there is none. First vCPU only: it is its page. */
 uint64_t clock_paravirtual_ns(void)
 {
@@ -102,6 +108,7 @@ uint64_t clock_now(struct work *w)
         uint64_t us = clock_to_us(gap);
         unsigned bucket = us ? 64 - (unsigned)__builtin_clzll(us) : 0;
         w->histogram[bucket < HISTOGRAM ? bucket : HISTOGRAM - 1]++;
+        felt_gap(w->cpu, gap);
     }
     w->last = now;
     return now;

@@ -78,9 +78,22 @@ void clock_setup(void);
 uint64_t clock_now(struct work *w);
 uint64_t clock_from_us(uint64_t us);
 uint64_t clock_to_us(uint64_t ticks);
+uint64_t clock_to_ns(uint64_t ticks);
 uint64_t clock_tsc_khz(void);
 uint64_t clock_paravirtual_ns(void);
 void clock_halt(uint64_t us);
+
+/* felt.c; times are TSC ticks. The layout is read from outside: bench/. */
+#define FELT_BUCKETS 256
+struct felt_histogram {
+    uint64_t count[FELT_BUCKETS], ticks[FELT_BUCKETS];
+};
+struct felt {
+    struct felt_histogram touches, gaps;
+} __attribute__((aligned(4096)));
+uint64_t felt_address(void);
+void felt_gap(uint32_t cpu, uint64_t ticks);
+void felt_touch(uint32_t cpu, const void *memory);
 
 /* serial.c */
 void serial_setup(void);

@@ -66,6 +66,8 @@ void report_hello(struct work *w)
     put(&l, " map=", memory.map_entries);
     put_text(&l, " last=0x");
     put_number(&l, (uint64_t)memory_page(memory.pages - 1), 16);
+    put_text(&l, " felt=0x");
+    put_number(&l, felt_address(), 16);
     send(w, &l);
 }
 

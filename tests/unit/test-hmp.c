@@ -36,6 +36,14 @@ static const Case cases[] = {
     {"migrate_continue pre-switchover", "Error: Migration not in expected state: none\r\n"},
     {"migrate_continue bogus", "Error: invalid parameter value: bogus\r\n"},
     {"migrate_incoming tcp:0:0", "Error: '-incoming' was not specified on the command line\r\n"},
+    {"migrate_start_postcopy", "Error: Enable postcopy with migrate_set_capability before the start "
+                               "of migration\r\n"},
+    {"migrate_pause", "Error: migrate-pause is currently only supported during postcopy-active or "
+                      "postcopy-recover state\r\n"},
+    {"migrate_recover", "migrate_recover: string expected\r\n"
+                        "Try \"help migrate_recover\" for more information\r\n"},
+    {"migrate_recover tcp:127.0.0.1:0",
+     "Error: Migrate recover can only be run when postcopy is paused.\r\n"},
     {"migrate_set_capability bogus on", "Error: invalid parameter value: bogus\r\n"},
     {"migrate_set_capability events maybe",
      "Expected 'on' or 'off'\r\nTry \"help migrate_set_capability\" for more information\r\n"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The memory map: random edits against a naive model, refused commits, views that readers hold while
- * the map changes, and accesses across RAM, devices and holes. */
+/* The memory map: random edits against a naive model, refused commits, views that readers hold
+ * while the map changes, and accesses across RAM, devices and holes. */
 #include <glib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The microvm board: where RAM and firmware lie, firmware whose size a stream decides, fw_cfg by port
- * and by DMA, properties, and a whole machine moved to another one through a file. */
+/* The microvm board: where RAM and firmware lie, firmware whose size a stream decides, fw_cfg by
+ * port and by DMA, properties, and a whole machine moved to another one through a file. */
 #include <glib.h>
 #include <glib/gstdio.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Postcopy between two engines in one process, with userfaultfd for real: a thread at the
- * destination touches every page while they arrive and compares each with the source, whose guest is
- * stopped by then.
+ * destination touches every page while they arrive and compares each with the source, whose guest
+ * is stopped by then.
  */
 #include "pair-fixture.h"
 

@@ -202,7 +202,7 @@ static void test_copy(void)
     world_clear(&w);
 }
 
-/* Objects of two pages, every 16 pages; of three pages, every 1000: a walk for each of their pages. */
+/* Objects of two pages, every 16 pages; of three, every 1000: a walk for each of their pages. */
 static void test_objects(void)
 {
     World w;

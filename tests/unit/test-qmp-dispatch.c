@@ -99,6 +99,13 @@ static const Case cases[] = {
     {CMD("migrate_cancel", "{}"), NULL, NULL},
     {CMD("migrate-incoming", "{\"uri\":\"tcp:127.0.0.1:0\"}"),
      "'-incoming' was not specified on the command line", NULL},
+    {CMD("migrate-start-postcopy", "{}"),
+     "Enable postcopy with migrate_set_capability before the start of migration", NULL},
+    {CMD("migrate-pause", "{}"), "migrate-pause is currently only supported during postcopy-active "
+     "or postcopy-recover state", NULL},
+    {CMD("migrate-recover", "{}"), "Parameter 'uri' is missing", NULL},
+    {CMD("migrate-recover", "{\"uri\":\"tcp:127.0.0.1:0\"}"),
+     "Migrate recover can only be run when postcopy is paused.", NULL},
     {CMD("getfd", "{\"fdname\":\"a\"}"), "No file descriptor supplied via SCM_RIGHTS", NULL},
     {CMD("add-fd", "{}"), "No file descriptor supplied via SCM_RIGHTS", NULL},
     {CMD("closefd", "{\"fdname\":\"a\"}"), "File descriptor named 'a' not found", NULL},
@@ -156,6 +163,11 @@ static void test_negotiation(Fixture *f, gconstpointer data)
     json_object_put(r);
     r = fixture_command(f, "{\"exec-oob\":\"query-status\",\"id\":3}\n");
     assert_error(r, "GenericError", "The command query-status does not support OOB");
+    json_object_put(r);
+    r = fixture_command(f, "{\"exec-oob\":\"migrate-pause\",\"id\":4}\n");
+    assert_error(r, "GenericError", "migrate-pause is currently only supported during "
+                 "postcopy-active or postcopy-recover state");
+    g_assert_cmpint(json_object_get_int(jo_get(r, "id")), ==, 4);
     json_object_put(r);
     r = fixture_command(f, "{\"exec-oob\":\"a\",\"execute\":\"b\"}\n");
     assert_error(r, "GenericError", "QMP input member 'execute' clashes with 'exec-oob'");

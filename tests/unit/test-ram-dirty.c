@@ -29,7 +29,8 @@ typedef struct Guest {
     uint32_t seed;
 } Guest;
 
-/* A vCPU's store races with whoever sends the page, on purpose: nothing for the thread sanitizer. */
+/* A vCPU's store races with whoever sends the page, on purpose: nothing for the thread
+ * sanitizer. */
 __attribute__((noinline, no_sanitize("thread")))
 static void guest_store(uint64_t *p, uint64_t value)
 {

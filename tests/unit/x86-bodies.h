@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Section bodies as QEMU 7.2 sent them for a KVM guest that ran in 64-bit user mode; "*N" stands
+ * for N zero bytes. Constant data.
+ */
+#ifndef TESTS_X86_BODIES_H
+#define TESTS_X86_BODIES_H
+
+static const char body_cpu[] = /* 1842 bytes */
+    "6711eb78bb357c74593467fce89b1c4605274bc6 095c463900000000000018240000000000109fa0 "
+    "00000000000000150000000001c2c00000000000 0000001d00000000000000150000000000000001 "
+    "bf58476d1ce4e5b914057b7ef767814f *16 28f5c28f5c28f5c3 *13 "
+    "100de600000000000102060000c0b3037f *89 1b0000000000000000ffffffff00c0f300000000 "
+    "230000000000000000ffffffff00a0fb00000000 1b0000000000000000ffffffff00c0f300000000 "
+    "1b0000000000000000ffffffff00c0f300000000 1b0000000000000000ffffffff00c0f300000000 "
+    "1b0000000000000000ffffffff00c0f3 *15 ffff000082 *15 "
+    "ffff00008b00000000000000000000102ba00000 002f *13 10400000000fff *28 80000011 *13 "
+    "2000000000000000000020 *36 ffff0ff0000000000000040000000000ffff0ff0 "
+    "0000000000000400ffffffff00001f80 *262 05 *42 030000000704060007040600000101 *149 "
+    "fff0 *14 fff0 *14 fff0 *14 fff0 *14 fff0 *14 fff0 *14 fff0 *14 "
+    "fff0000000000000ffffffff0000000000000d0c 43e8866cffffffff *12 "
+    "0100010a0000000000000000ffffffffffffffff ffffffffffffffff *24 ffffffffffffffff *24 "
+    "ffffffffffffffff *24 ffffffffffffffff *24 ffffffffffffffff *24 ffffffffffffffff *24 "
+    "ffffffffffffffff *24 ffffffffffffffff *24 ffffffffffffffff *24 ffffffffffffffff *37 "
+    "103001 *15 0100000000000002 *257 050b6370752f7473635f6b687a00000001000000 "
+    "00002932e0 ";
+
+static const char body_apic[] = /* 181 bytes */
+    "fee00900000000000001ff000f *99 40000100000001000000010000000100000001 *17 0b *12 "
+    "a4ffc6290000000000000000ffffffffffffffff ";
+
+#endif
