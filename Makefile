@@ -17,13 +17,15 @@ demo: all
 	python3 scripts/demo.py --builddir $(BUILD)
 
 # All test suites; ends in "N passed, N failed, N skipped".
-check: $(BUILD)/build.ninja
+check:
 	./configure $(CONFIGURE_FLAGS) --deps-only --for=check
+	$(MAKE) $(BUILD)/build.ninja
 	python3 scripts/check.py --builddir $(BUILD)
 
 # godwit against stock QEMU; table, JSON and chart in bench/results/.
-bench: all
+bench:
 	./configure $(CONFIGURE_FLAGS) --deps-only --for=check
+	$(MAKE) all
 	python3 bench/run.py --builddir $(BUILD) $(BENCH_FLAGS)
 
 # A short run of every fuzz target; FUZZ_SECONDS=3600 for a long one.
@@ -32,9 +34,9 @@ fuzz:
 	./configure $(CONFIGURE_FLAGS) --deps-only --for=fuzz
 	python3 scripts/fuzz.py --seconds $(FUZZ_SECONDS)
 
-lint: $(BUILD)/build.ninja
+lint: all
 	./configure $(CONFIGURE_FLAGS) --deps-only --for=lint
-	python3 scripts/lint.py --builddir $(BUILD)
+	python3 scripts/lint.py --builddir $(BUILD) --cppcheck
 
 docs: all
 	./configure $(CONFIGURE_FLAGS) --deps-only --for=docs

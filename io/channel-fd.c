@@ -76,7 +76,7 @@ static const GwChannelOps pipe_ops = {
     .destroy = pipe_destroy,
 };
 
-static int inherited_number(void *opaque, const char *name, GError **errp)
+static int inherited_number(void *opaque, const char *name, int flags, GError **errp)
 {
     guint64 fd;
 
@@ -156,7 +156,7 @@ GwChannel *gw_channel_open_fd(const GwAddress *addr, bool incoming, GwFdResolver
                               void *fds_opaque, GError **errp)
 {
     const char *name = addr->fd ? addr->fd : "";
-    const int fd = (fds ? fds : inherited_number)(fds_opaque, name, errp);
+    const int fd = (fds ? fds : inherited_number)(fds_opaque, name, O_RDWR, errp);
     GwChannel *ch;
 
     if (fd < 0) {

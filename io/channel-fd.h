@@ -12,7 +12,8 @@ GwChannel *gw_channel_open_fd(const GwAddress *addr, bool incoming, GwFdResolver
 /* Starts the command. */
 GwChannel *gw_channel_open_exec(const GwAddress *addr, bool incoming, GError **errp);
 /* Opens the file at its offset; outgoing creates and truncates it. */
-GwChannel *gw_channel_open_file(const GwAddress *addr, bool incoming, GError **errp);
+GwChannel *gw_channel_open_file(const GwAddress *addr, bool incoming, GwFdResolver fds,
+                                void *fds_opaque, GError **errp);
 
 /* Whichever of the three the address names; its transport must be one of them. */
 GwChannel *gw_channel_open(const GwAddress *addr, bool incoming, GwFdResolver fds,

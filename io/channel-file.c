@@ -155,10 +155,27 @@ static bool prepare(int fd, const GwAddress *addr, bool incoming, unsigned *feat
            gw_fail_errno(errp, GW_ERROR_IO, errno, "file: '%s'", addr->path);
 }
 
-GwChannel *gw_channel_open_file(const GwAddress *addr, bool incoming, GError **errp)
+/* A path of an fd set is the embedder's to open. */
+static int open_path(const char *path, bool incoming, GwFdResolver fds, void *fds_opaque,
+                     GError **errp)
 {
     /* O_NONBLOCK so that a named pipe without a peer is an error, not a wait. */
     const int flags = (incoming ? O_RDONLY : O_WRONLY | O_CREAT) | O_CLOEXEC | O_NONBLOCK;
+    int fd;
+
+    if (fds && g_str_has_prefix(path, "/dev/fdset/")) {
+        return fds(fds_opaque, path, incoming ? O_RDONLY : O_WRONLY, errp);
+    }
+    fd = open(path, flags, 0600);
+    if (fd < 0) {
+        gw_fail_errno(errp, GW_ERROR_IO, errno, "Unable to open '%s'", path);
+    }
+    return fd;
+}
+
+GwChannel *gw_channel_open_file(const GwAddress *addr, bool incoming, GwFdResolver fds,
+                                void *fds_opaque, GError **errp)
+{
     FileChannel *f;
     unsigned features = 0;
     int fd;
@@ -167,9 +184,8 @@ GwChannel *gw_channel_open_file(const GwAddress *addr, bool incoming, GError **e
         gw_fail(errp, GW_ERROR_GENERIC, "file: the path is missing or the offset is too large");
         return NULL;
     }
-    fd = open(addr->path, flags, 0600);
+    fd = open_path(addr->path, incoming, fds, fds_opaque, errp);
     if (fd < 0) {
-        gw_fail_errno(errp, GW_ERROR_IO, errno, "Unable to open '%s'", addr->path);
         return NULL;
     }
     if (!prepare(fd, addr, incoming, &features, errp)) {

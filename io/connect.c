@@ -12,7 +12,7 @@ GwChannel *gw_channel_open(const GwAddress *addr, bool incoming, GwFdResolver fd
     case GW_TRANSPORT_EXEC:
         return gw_channel_open_exec(addr, incoming, errp);
     default:
-        return gw_channel_open_file(addr, incoming, errp);
+        return gw_channel_open_file(addr, incoming, fds, fds_opaque, errp);
     }
 }
 

@@ -82,7 +82,8 @@ static void run_state_changed(void *opaque, RunState old, RunState now)
 {
     Process *p = opaque;
 
-    if (now == RUN_STATE_SHUTDOWN && old == RUN_STATE_RUNNING && !p->config->no_shutdown) {
+    if (now == RUN_STATE_SHUTDOWN && old == RUN_STATE_RUNNING &&
+        !__atomic_load_n(&p->machine->no_shutdown, __ATOMIC_RELAXED)) {
         g_idle_add(exit_ok, p->machine);
     }
 }

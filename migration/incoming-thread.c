@@ -54,6 +54,14 @@ static bool load(MigrationState *ms, StreamReader *r, bool *postcopy, GError **e
     }
 }
 
+/* An end of the stream that this side made itself says nothing about the source. */
+static bool was_yanked(MigrationState *ms, GError **errp)
+{
+    LOCK_GUARD(&ms->lock);
+
+    return ms->in.yanked && !gw_fail(errp, GW_ERROR_IO, "main: the connection was ended by yank");
+}
+
 /* The source has let go when it has closed the channel after our SHUT. */
 static bool source_has_let_go(MigrationState *ms, StreamReader *r, GError **errp)
 {
@@ -73,7 +81,7 @@ static bool source_has_let_go(MigrationState *ms, StreamReader *r, GError **errp
         }
         n = gw_channel_readv(ms->in.channel, &iov, 1, errp);
     } while (n > 0);
-    return n == 0;
+    return n == 0 && !was_yanked(ms, errp);
 }
 
 /* False: loaded, but it is not certain that the source has let go. */
@@ -117,8 +125,8 @@ static void take_over(MigrationState *ms, StreamReader *r)
     GError *err = NULL;
 
     if (!confirm(ms, r, &err)) {
-        g_prefix_error(&err, "the guest is complete here but paused, because it is not certain that "
-                             "the source has let go of it; use 'cont' when it has: ");
+        g_prefix_error(&err, "the guest is complete here but paused, because it is not certain "
+                             "that the source has let go of it; use 'cont' when it has: ");
         ms->host.set_run_state(ms->host_opaque, "paused", NULL);
         set_error(ms, err);
     } else if (!start_guest(ms, &err)) {

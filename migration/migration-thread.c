@@ -314,7 +314,10 @@ static GError *explain(MigrationState *ms, GError *err)
     GError *better = NULL;
 
     pthread_mutex_lock(&ms->lock);
-    if (ms->out.return_path && !g_error_matches(err, GW_ERROR, GW_ERROR_CANCELLED)) {
+    if (ms->out.yanked) {
+        better = g_error_new(GW_ERROR, GW_ERROR_IO, "the connection was ended by yank (%s)",
+                             err->message);
+    } else if (ms->out.return_path && !g_error_matches(err, GW_ERROR, GW_ERROR_CANCELLED)) {
         const ReturnPathNews *news = return_path_news(ms->out.return_path);
 
         if (news->shut && news->shut_value) {
@@ -330,6 +333,14 @@ static GError *explain(MigrationState *ms, GError *err)
     return err;
 }
 
+/* Like a cancel, a yank closes the channel in a way that the destination may take for our consent. */
+static bool was_yanked(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    return ms->out.yanked;
+}
+
 /* The guest goes on here, unless the destination may already own it. */
 static void give_guest_back(MigrationState *ms)
 {
@@ -338,10 +349,10 @@ static void give_guest_back(MigrationState *ms)
     if (!out->stopped_guest) {
         return;
     }
-    if (out->sent_everything && outgoing_cancel_requested(ms)) {
+    if (out->sent_everything && (outgoing_cancel_requested(ms) || was_yanked(ms))) {
         GError *err = g_error_new(
             GW_ERROR, GW_ERROR_CANCELLED,
-            "cancelled after the whole guest was sent: it may run on the destination and stays "
+            "ended after the whole guest was sent: it may run on the destination and stays "
             "paused here; use 'cont' only when the destination is known not to run it");
 
         ms->host.set_run_state(ms->host_opaque, "paused", NULL);

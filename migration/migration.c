@@ -139,6 +139,7 @@ static void outgoing_reset(MigrationState *ms)
     __atomic_store_n(&out->cancel_requested, false, __ATOMIC_RELEASE);
     out->continue_requested = out->postcopy_requested = out->pause_requested = false;
     out->stopped_guest = out->sent_everything = out->was_running = false;
+    out->had_postcopy = out->yanked = false;
     out->start_ns = ms_now_ns(ms);
     out->setup_end_ns = out->downtime_start_ns = out->end_ns = 0;
     out->downtime_ms = 0;

@@ -74,7 +74,7 @@ static bool incoming_rules(MigrationState *ms, const MigrationCapabilityChange *
 
     pthread_mutex_lock(&ms->lock);
     expected = ms->in.expected;
-    started = ms->in.started;
+    started = ms->in.started && ms->in.status != MIGRATION_STATUS_COMPLETED;
     pthread_mutex_unlock(&ms->lock);
     for (size_t i = 0; i < n; i++) {
         if (!changes[i].on || gw_capability_get(ms, changes[i].cap)) {

@@ -82,7 +82,8 @@ static bool cmd_advise(MigrationState *ms, const uint8_t *payload, uint16_t len,
     pthread_mutex_lock(&ms->lock);
     ms->postcopy_incoming = g_new0(PostcopyIncoming, 1);
     ms->postcopy_incoming->state = POSTCOPY_ADVISE;
-    ms->postcopy_incoming->latency = latency_new(LATENCY_MAX_CPUS);
+    ms->postcopy_incoming->latency = latency_new(ms->nr_vcpus ? ms->nr_vcpus
+                                                                 : LATENCY_MAX_CPUS);
     pthread_mutex_unlock(&ms->lock);
     return postcopy_ram_prepare(ms, errp);
 }

@@ -100,7 +100,8 @@ static bool fill_received(MigrationState *ms, RAMBlock *b, uint64_t page, GError
     uint8_t *host = ram_block_page(b, page);
     uint64_t existed = 0;
 
-    return pi->fault_ops->zero(pi->fs, host, b->info.page_size, b->info.page_size, &existed, errp) &&
+    return pi->fault_ops->zero(pi->fs, host, b->info.page_size, b->info.page_size, &existed,
+                               errp) &&
            (!existed || pi->fault_ops->wake(pi->fs, host, b->info.page_size, errp));
 }
 

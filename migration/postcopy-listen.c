@@ -253,7 +253,7 @@ void postcopy_incoming_free(MigrationState *ms)
     pthread_mutex_lock(&ms->lock);
     ms->postcopy_incoming = NULL;
     latency_info(pi->latency, &ms->in.latency);
-    ms->in.has_latency = true;
+    ms->in.has_latency = pi->state >= POSTCOPY_LISTENING; /* else the source did not switch */
     pthread_mutex_unlock(&ms->lock);
     latency_free(pi->latency);
     g_clear_error(&pi->preempt_error);

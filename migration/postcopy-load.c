@@ -170,8 +170,8 @@ static bool load_record(PostcopyChannel *pc, uint64_t word, GError **errp)
                take_page(pc, offset >> GW_TARGET_PAGE_BITS, errp);
     default:
         return gw_fail(errp, GW_ERROR_PROTOCOL,
-                       "%s: Unknown combination of migration flags: 0x%x (in postcopy only zero and "
-                       "normal pages may come)", channel_name(pc), flags);
+                       "%s: Unknown combination of migration flags: 0x%x (in postcopy only zero "
+                       "and normal pages may come)", channel_name(pc), flags);
     }
 }
 

@@ -19,8 +19,8 @@ static bool check(const RAMBlock *b, uint64_t start, uint32_t len, GError **errp
 
     if (len == 0 || start % host_page || len % host_page) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
-                       "return path: request for 0x%x bytes at 0x%" PRIx64 " of block '%s' is not a "
-                       "number of host pages of 0x%zx bytes", len, start, b->info.idstr, host_page);
+                       "return path: request for 0x%x bytes at 0x%" PRIx64 " of block '%s' is not "
+                       "a number of host pages of 0x%zx bytes", len, start, b->info.idstr, host_page);
     }
     if (start >= b->info.used_length || len > b->info.used_length - start) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,

@@ -37,6 +37,7 @@ void postcopy_source_free(MigrationState *ms)
     ps = g_steal_pointer(&ms->postcopy_source);
     pthread_mutex_unlock(&ms->lock);
     g_queue_clear_full(&ps->queue, g_free);
+    g_clear_pointer(&ps->preempt.prefetch, prefetch_free);
     g_clear_pointer(&ps->address, gw_address_free);
     g_clear_pointer(&ps->resume_address, gw_address_free);
     g_free(ps);

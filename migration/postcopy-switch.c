@@ -144,6 +144,7 @@ static bool send_package(MigrationState *ms, StreamWriter *w, GError **errp)
     }
     pthread_mutex_lock(&ms->lock);
     ms->postcopy_source->handed_over = true;
+    ms->out.had_postcopy = true;
     pthread_mutex_unlock(&ms->lock);
     len = GUINT32_TO_BE(package->len);
     savevm_put_command(w, MIG_CMD_PACKAGED, &len, sizeof(len));

@@ -16,6 +16,7 @@
 #include "return-path.h"
 #include "trace.h"
 
+#define PREFETCH_BYTES (1u << 20) /* of one window, so that huge pages do not fill the channel */
 #define FINISH_LOOK_NS INT64_C(1000000)
 
 bool preempt_open(MigrationState *ms, GError **errp)
@@ -103,7 +104,8 @@ static bool send_predicted(MigrationState *ms, const PageRange *asked, GError **
     RAMBlock *b = asked->block;
     uint64_t pages[PREFETCH_WINDOW_MAX];
     const uint64_t before = stream_written(ps->preempt.writer);
-    unsigned n, sent = 0;
+    const uint64_t most = PREFETCH_BYTES / b->info.page_size;
+    unsigned n, sent = 0, i;
 
     if (!gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREFETCH)) {
         return true;
@@ -112,8 +114,12 @@ static bool send_predicted(MigrationState *ms, const PageRange *asked, GError **
         ps->preempt.prefetch = prefetch_new();
     }
     n = prefetch_request(ps->preempt.prefetch, ram_block_index(b), asked->first / asked->npages,
-                         ram_block_pages(b) / asked->npages, pages, G_N_ELEMENTS(pages));
-    for (unsigned i = 0; i < n; i++) {
+                         ram_block_pages(b) / asked->npages, pages,
+                         (unsigned)CLAMP(most, 1, G_N_ELEMENTS(pages)));
+    for (i = 0; i < n; i++) {
+        if (i % PREFETCH_GROUP == 0 && i && return_path_has_more(ms)) {
+            break;
+        }
         const PageRange page = postcopy_host_page(b, pages[i] * asked->npages);
         bool put;
 
@@ -122,6 +128,7 @@ static bool send_predicted(MigrationState *ms, const PageRange *asked, GError **
         }
         sent += put;
     }
+    prefetch_cut(ps->preempt.prefetch, i);
     prefetch_sent(ps->preempt.prefetch, sent);
     count_prefetch(ms, ps->preempt.prefetch);
     return sent == 0 || flush(ms, before, errp);
@@ -204,7 +211,6 @@ void preempt_close(MigrationState *ms)
     ps->preempt.channel = NULL;
     pthread_mutex_unlock(&ms->lock);
     g_clear_pointer(&ps->preempt.writer, stream_writer_free);
-    g_clear_pointer(&ps->preempt.prefetch, prefetch_free);
     if (ch) {
         gw_channel_shutdown(ch);
         gw_channel_unref(ch);

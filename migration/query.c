@@ -5,6 +5,13 @@
  */
 #include "outgoing.h"
 
+#include <string.h>
+
+#include "postcopy.h"
+
+G_STATIC_ASSERT(MIGRATION_LATENCY_BUCKETS == LATENCY_BUCKETS);
+G_STATIC_ASSERT(MIGRATION_LATENCY_MAX_VCPUS == LATENCY_MAX_CPUS);
+
 static const char *const status_names[MIGRATION_STATUS__COUNT] = {
     [MIGRATION_STATUS_NONE] = "none",
     [MIGRATION_STATUS_SETUP] = "setup",
@@ -83,6 +90,24 @@ static void fill_times(MigrationState *ms, MigrationInfo *info)
     }
 }
 
+static void fill_preempt(MigrationState *ms, MigrationInfo *info)
+{
+    const PostcopyCounters *c = &ms->postcopy_counters;
+
+    info->has_preempt = true;
+    info->preempt = (MigrationPreemptInfo){
+        .urgent_pages = STAT_GET(c->urgent_pages),
+        .hints_offered = STAT_GET(c->hints_offered),
+        .hints_consumed = STAT_GET(c->hints_consumed),
+        .hints_hit = STAT_GET(c->hints_hit),
+        .hints_dropped = STAT_GET(c->hints_dropped),
+        .prefetch_offered = STAT_GET(c->prefetch_offered),
+        .prefetch_sent = STAT_GET(c->prefetch_sent),
+        .prefetch_hit = STAT_GET(c->prefetch_hit),
+        .prefetch_useless = STAT_GET(c->prefetch_useless),
+    };
+}
+
 void gw_migration_query(MigrationState *ms, MigrationInfo *info)
 {
     LOCK_GUARD(&ms->lock);
@@ -94,7 +119,50 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
     if (status_is_active_like(out->status) || out->status == MIGRATION_STATUS_COMPLETED) {
         fill_times(ms, info);
         fill_ram(ms, info);
+        if (out->had_postcopy) {
+            fill_preempt(ms, info);
+        }
     }
+}
+
+/* Of the postcopy that goes on, or of the last one; false if there was none. */
+static bool get_latency(MigrationState *ms, LatencyInfo *l)
+{
+    const PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (pi && pi->state >= POSTCOPY_LISTENING) {
+        latency_info(pi->latency, l);
+        return true;
+    }
+    *l = ms->in.latency;
+    return !pi && ms->in.has_latency;
+}
+
+static void fill_latency(MigrationState *ms, MigrationInfo *info)
+{
+    MigrationLatency *to = &info->latency;
+    LatencyInfo l;
+
+    info->has_latency = get_latency(ms, &l);
+    if (!info->has_latency) {
+        return;
+    }
+    info->has_blocktime = info->status == MIGRATION_STATUS_COMPLETED &&
+                          gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_BLOCKTIME);
+    to->faults = l.faults;
+    to->mean_ns = l.mean_ns;
+    to->p50_ns = latency_quantile_ns(&l, 0.5);
+    to->p99_ns = latency_quantile_ns(&l, 0.99);
+    to->max_ns = l.max_ns;
+    to->nr_vcpus = MIN(ms->nr_vcpus, l.nr_vcpus);
+    to->non_vcpu_mean_ns = l.non_vcpu_mean_ns;
+    to->blocktime_ms = l.all_block_ms;
+    to->request_ns = l.request_ns;
+    to->transfer_ns = l.transfer_ns;
+    to->place_ns = l.place_ns;
+    memcpy(to->dist, l.dist, sizeof(to->dist));
+    memcpy(to->vcpu_mean_ns, l.vcpu_mean_ns, sizeof(to->vcpu_mean_ns));
+    memcpy(to->vcpu_blocktime_ms, l.vcpu_block_ms, sizeof(to->vcpu_blocktime_ms));
 }
 
 void gw_incoming_query(MigrationState *ms, MigrationInfo *info)
@@ -112,6 +180,7 @@ void gw_incoming_query(MigrationState *ms, MigrationInfo *info)
                             gw_address_copy(g_ptr_array_index(in->addresses, i)));
         }
     }
+    fill_latency(ms, info);
 }
 
 void gw_migration_info_clear(MigrationInfo *info)

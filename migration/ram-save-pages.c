@@ -137,8 +137,8 @@ static bool claim_host_page(const PageRange *page)
     return true;
 }
 
-bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page, bool *put,
-                        GError **errp)
+bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page,
+                        bool *put, GError **errp)
 {
     *put = claim_host_page(page);
     for (uint64_t at = 0; *put && at < page->npages; at += PAGE_SEARCH_WINDOW) {

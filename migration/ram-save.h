@@ -41,8 +41,8 @@ bool ram_save_range(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange 
                     GError **errp);
 /* Postcopy: the same for one whole host page, which only one thread gets (*put). Any thread with a
  * sender of its own. */
-bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page, bool *put,
-                        GError **errp);
+bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page,
+                        bool *put, GError **errp);
 void ram_sender_init(RamSender *s);
 
 /* ram-save-postcopy.c, migration thread: no log, no sync from here on; what the guest wrote last

@@ -72,7 +72,6 @@ bool ram_dirty_sync(MigrationState *ms, GError **errp)
             return false;
         }
     }
-    STAT_ADD(ms->stats.dirty_sync_count, 1);
     measure_rate(rs, new_pages);
     return true;
 }
@@ -230,8 +229,12 @@ bool ram_save_pending(void *opaque, bool exact, uint64_t *bytes, GError **errp)
 {
     MigrationState *ms = opaque;
 
-    if (exact && !ram_dirty_sync(ms, errp)) {
-        return false;
+    if (exact) {
+        if (!ram_dirty_sync(ms, errp)) {
+            return false;
+        }
+        /* A new pass. The syncs of the switchover are none and have no MIGRATION_PASS either. */
+        STAT_ADD(ms->stats.dirty_sync_count, 1);
     }
     *bytes = ram_bytes_remaining(ms);
     return true;

@@ -69,6 +69,10 @@ static bool wait_for_resume(MigrationState *ms)
     if (ms->out.quit) {
         return false;
     }
+    if (gw_cancel_is_triggered(ms->out.cancel)) { /* a yank ended the last attempt */
+        gw_cancel_free(ms->out.cancel);
+        ms->out.cancel = gw_cancel_new();
+    }
     g_clear_pointer(&ms->postcopy_source->address, gw_address_free);
     ms->postcopy_source->address = g_steal_pointer(&ms->postcopy_source->resume_address);
     return true;
@@ -125,7 +129,8 @@ static bool fetch_bitmaps(MigrationState *ms, GError **errp)
     }
     ok = ps->bitmaps_missing == 0;
     pthread_mutex_unlock(&ms->lock);
-    return ok || gw_fail(errp, GW_ERROR_IO, "the connection broke before all received bitmaps came");
+    return ok || gw_fail(errp, GW_ERROR_IO,
+                         "the connection broke before all received bitmaps came");
 }
 
 static bool handshake(MigrationState *ms, GError **errp)

@@ -50,7 +50,8 @@ static bool read_message(ReturnPath *rp, uint16_t *type, uint8_t *payload, uint1
     if (rp_messages[*type].len >= 0 && rp_messages[*type].len != *len) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
                        "return path: Received '%s' message (0x%04x) with incorrect length %u, "
-                       "expecting %d", rp_messages[*type].name, *type, *len, rp_messages[*type].len);
+                       "expecting %d", rp_messages[*type].name, *type, *len,
+                       rp_messages[*type].len);
     }
     return stream_get_bytes(rp->reader, payload, *len, errp);
 }
@@ -201,6 +202,18 @@ ReturnPath *return_path_start(MigrationState *ms, GwChannel *ch)
 const ReturnPathNews *return_path_news(const ReturnPath *rp)
 {
     return &rp->news;
+}
+
+bool return_path_has_more(MigrationState *ms)
+{
+    ReturnPath *rp;
+    const uint8_t *bytes;
+
+    pthread_mutex_lock(&ms->lock);
+    rp = ms->out.return_path;
+    pthread_mutex_unlock(&ms->lock);
+    return stream_buffered(rp->reader, &bytes) > 0 ||
+           gw_channel_wait_readable(stream_reader_channel(rp->reader), 0, NULL) > 0;
 }
 
 void return_path_join(ReturnPath *rp)

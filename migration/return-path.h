@@ -59,6 +59,8 @@ typedef struct ReturnPathNews {
 ReturnPath *return_path_start(MigrationState *ms, GwChannel *ch);
 /* ms->lock held. */
 const ReturnPathNews *return_path_news(const ReturnPath *rp);
+/* Return-path thread: whether another message has arrived already. */
+bool return_path_has_more(MigrationState *ms);
 /* Joins the thread; the channel must have ended or been shut down. */
 void return_path_join(ReturnPath *rp);
 /* Joins, if nobody did, and frees. ms->lock not held, nobody else may look at it any more. */

@@ -18,7 +18,8 @@ static int64_t real_now_ns(void *opaque)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static bool real_wait_until(void *opaque, pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns)
+static bool real_wait_until(void *opaque, pthread_cond_t *cond, pthread_mutex_t *mutex,
+                            int64_t deadline_ns)
 {
     return cond_wait_until(cond, mutex, deadline_ns);
 }
@@ -64,6 +65,7 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
     ms->has_uuid = s->has_uuid;
     ms->host = *s->host;
     ms->host_opaque = s->host_opaque;
+    ms->nr_vcpus = s->nr_vcpus;
     if (s->dirty_log) {
         ms->dirty_log = *s->dirty_log;
         ms->dirty_log_opaque = s->dirty_log_opaque;

@@ -76,7 +76,7 @@ typedef struct Outgoing {
     bool thread_running;
     GwCancel *cancel;      /* ends a connect */
     bool cancel_requested; /* atomic reads by the migration thread */
-    pthread_cond_t cond;            /* signalled on: cancel, continue, return-path news, thread end */
+    pthread_cond_t cond;   /* signalled on: cancel, continue, return-path news, thread end */
     bool continue_requested;
     bool postcopy_requested; /* atomic */
     GwChannel *channel;    /* the main channel while it is open */
@@ -85,6 +85,8 @@ typedef struct Outgoing {
     int64_t start_ns, setup_end_ns, downtime_start_ns, end_ns;
     uint64_t downtime_ms, expected_downtime_ms;
     double mbps;
+    bool had_postcopy;     /* this migration switched to postcopy */
+    bool yanked;           /* yank ended its connection */
     bool was_running;      /* guest ran when the switchover began */
     bool stopped_guest;    /* this migration paused the guest: resume it if it fails */
     bool pause_requested;  /* migrate-pause or yank in postcopy */
@@ -112,6 +114,7 @@ typedef struct Incoming {
     bool rp_open;          /* incoming thread; the source opened the return path */
     bool abort_requested;
     bool pause_requested;  /* migrate-pause in postcopy */
+    bool yanked;           /* yank ended its connection */
     bool has_latency;      /* of the last postcopy */
     LatencyInfo latency;
     char run_state[64];    /* what globalstate said; "" if it said nothing; incoming thread */
@@ -123,6 +126,7 @@ struct MigrationState {
     bool has_uuid;
     MigrationHostOps host;
     void *host_opaque;
+    unsigned nr_vcpus;     /* 0: not known */
     MigrationDirtyLogOps dirty_log;
     void *dirty_log_opaque;
     bool has_dirty_log;
@@ -161,7 +165,7 @@ void ram_unregister(MigrationState *ms);
 uint64_t ram_bytes_total(MigrationState *ms);
 /* Bytes still dirty by the present bitmap; any thread, approximate. */
 uint64_t ram_bytes_remaining(MigrationState *ms);
-/* Harvests the dirty log into the bitmap; counts the pass. Migration thread. */
+/* Harvests the dirty log into the bitmap. Migration thread. */
 bool ram_dirty_sync(MigrationState *ms, GError **errp);
 
 /* global-state.c: registers the `globalstate` section. */

@@ -34,6 +34,53 @@ static json_object *ram_to_json(const MigrationRamInfo *r)
     return o;
 }
 
+static json_object *numbers(const uint64_t *v, size_t n)
+{
+    json_object *list = jo_array();
+
+    for (size_t i = 0; i < n; i++) {
+        json_object_array_add(list, json_object_new_uint64(v[i]));
+    }
+    return list;
+}
+
+static json_object *preempt_to_json(const MigrationPreemptInfo *p)
+{
+    json_object *o = jo_new();
+
+    jo_uint(o, "urgent-pages", p->urgent_pages);
+    jo_uint(o, "hints-offered", p->hints_offered);
+    jo_uint(o, "hints-consumed", p->hints_consumed);
+    jo_uint(o, "hints-hit", p->hints_hit);
+    jo_uint(o, "hints-dropped", p->hints_dropped);
+    jo_uint(o, "prefetch-offered", p->prefetch_offered);
+    jo_uint(o, "prefetch-sent", p->prefetch_sent);
+    jo_uint(o, "prefetch-hit", p->prefetch_hit);
+    jo_uint(o, "prefetch-useless", p->prefetch_useless);
+    return o;
+}
+
+static void add_latency(json_object *o, const MigrationInfo *info)
+{
+    const MigrationLatency *l = &info->latency;
+    json_object *split = jo_new();
+
+    jo_uint(o, "postcopy-latency", l->mean_ns);
+    jo_uint(o, "postcopy-non-vcpu-latency", l->non_vcpu_mean_ns);
+    json_object_object_add(o, "postcopy-latency-dist",
+                           numbers(l->dist, MIGRATION_LATENCY_BUCKETS));
+    json_object_object_add(o, "postcopy-vcpu-latency", numbers(l->vcpu_mean_ns, l->nr_vcpus));
+    jo_uint(split, "request", l->request_ns);
+    jo_uint(split, "transfer", l->transfer_ns);
+    jo_uint(split, "place", l->place_ns);
+    json_object_object_add(o, "postcopy-latency-split", split);
+    if (info->has_blocktime) {
+        jo_uint(o, "postcopy-blocktime", l->blocktime_ms);
+        json_object_object_add(o, "postcopy-vcpu-blocktime",
+                               numbers(l->vcpu_blocktime_ms, l->nr_vcpus));
+    }
+}
+
 static void add_outgoing(json_object *o, const MigrationInfo *info)
 {
     const bool done = info->status == MIGRATION_STATUS_COMPLETED;
@@ -56,6 +103,9 @@ static void add_outgoing(json_object *o, const MigrationInfo *info)
     }
     if (info->has_ram) {
         json_object_object_add(o, "ram", ram_to_json(&info->ram));
+    }
+    if (info->has_preempt) {
+        json_object_object_add(o, "postcopy-preempt", preempt_to_json(&info->preempt));
     }
     if (info->blocked_reasons && info->blocked_reasons->len) {
         json_object *list = jo_array();
@@ -106,6 +156,9 @@ bool qmp_query_migrate(QmpCall *call, GError **errp)
     add_common(call->ret, &info);
     if (info.socket_addresses) {
         add_sockets(call->ret, info.socket_addresses);
+    }
+    if (info.has_latency) {
+        add_latency(call->ret, &info);
     }
     gw_migration_info_clear(&info);
 

@@ -5,6 +5,8 @@
  */
 #include "qmp-handlers.h"
 
+#include <string.h>
+
 #include "monitor-set.h"
 #include "runstate.h"
 
@@ -28,6 +30,22 @@ bool qmp_stop(QmpCall *call, GError **errp)
 bool qmp_cont(QmpCall *call, GError **errp)
 {
     return runstate_start(call->machine->run_state, errp);
+}
+
+/* panic and watchdog are accepted for clients that always set them: nothing here has either. */
+bool qmp_set_action(QmpCall *call, GError **errp)
+{
+    const char *reboot = qmp_arg_str(call, "reboot"), *shutdown = qmp_arg_str(call, "shutdown");
+
+    if (reboot) {
+        __atomic_store_n(&call->machine->no_reboot, strcmp(reboot, "shutdown") == 0,
+                         __ATOMIC_RELAXED);
+    }
+    if (shutdown) {
+        __atomic_store_n(&call->machine->no_shutdown, strcmp(shutdown, "pause") == 0,
+                         __ATOMIC_RELAXED);
+    }
+    return true;
 }
 
 bool qmp_system_reset(QmpCall *call, GError **errp)

@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -66,7 +67,8 @@ def unit(tally, builddir, label):
 def sanitized(tally, label):
     builddir = TOP / f"build-{label}"
     if not (builddir / "build.ninja").exists():
-        if run(["./configure", f"--builddir={builddir}", f"--sanitize={SANITIZERS[label]}"]):
+        if run(["./configure", f"--builddir={builddir}", f"--sanitize={SANITIZERS[label]}",
+                "--", "-Dbench=false"]):
             tally.add(label, "configure", "fail")
             return
     if run(["ninja", "-C", builddir, "unit-tests"]):
@@ -75,13 +77,25 @@ def sanitized(tally, label):
     unit(tally, builddir, f"unit-{label}")
 
 
+def pytest_python():
+    """The first Python that has pytest: the one in PATH need not be the distribution's."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if subprocess.run([python, "-c", "import pytest"], capture_output=True).returncode == 0:
+            return python
+    return None
+
+
 def pytest(tally, builddir, suite):
     folder = TOP / "tests" / suite
     report = builddir / f"pytest-{suite}.xml"
     report.unlink(missing_ok=True)
     env = dict(os.environ, GODWIT_BIN=str(builddir / "godwit-system-x86_64"),
                GODWIT_BUILD=str(builddir))
-    code = run(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+    python = pytest_python()
+    if not python:
+        tally.add(suite, "no Python here has pytest (Debian: python3-pytest)", "fail")
+        return
+    code = run([python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
                 f"--junitxml={report}", folder], env=env)
     if not report.exists():
         tally.add(suite, "pytest did not run to its end", "fail")
@@ -105,13 +119,16 @@ def main():
     builddir = (TOP / args.builddir).resolve()
     suites = args.suite or ["lint", "unit", "qtest", "interop", "asan", "tsan"]
     tally = Tally()
+    begin = time.monotonic()
 
     if run(["ninja", "-C", builddir]):
         tally.add("build", "ninja", "fail")
         suites = []
+    times = {"build": time.monotonic() - begin}
     for suite in suites:
+        begin = time.monotonic()
         if suite == "lint":
-            code = run([sys.executable, "scripts/lint.py"])
+            code = run([sys.executable, "scripts/lint.py", "--builddir", builddir])
             tally.add("lint", "house rules", "fail" if code else "pass")
         elif suite == "unit":
             unit(tally, builddir, "unit")
@@ -119,6 +136,8 @@ def main():
             sanitized(tally, suite)
         else:
             pytest(tally, builddir, suite)
+        times[suite] = time.monotonic() - begin
+    print("seconds:", ", ".join(f"{suite} {t:.0f}" for suite, t in times.items()))
     for name in tally.bad:
         print("FAILED", name)
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")

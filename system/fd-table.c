@@ -269,6 +269,7 @@ void fd_table_sets_foreach(FdTable *t, void (*fn)(int set, const FdSetFd *fd, vo
 static int dup_member(FdTable *t, int id, int flags)
 {
     FdSet *s = find_set(t, id);
+    int both = -1;
 
     if (!s) {
         errno = ENOENT;
@@ -278,12 +279,18 @@ static int dup_member(FdTable *t, int id, int flags)
         int fd = g_array_index(s->fds, FdSetFd, i).fd;
         int have = fcntl(fd, F_GETFL);
 
-        if (have >= 0 && (have & O_ACCMODE) == (flags & O_ACCMODE)) {
+        if (have < 0) {
+            continue;
+        }
+        if ((have & O_ACCMODE) == (flags & O_ACCMODE)) {
             return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        }
+        if ((have & O_ACCMODE) == O_RDWR) {
+            both = fd; /* does as well, if there is no exact one */
         }
     }
     errno = EACCES;
-    return -1;
+    return both >= 0 ? fcntl(both, F_DUPFD_CLOEXEC, 3) : -1;
 }
 
 static int open_fdset(FdTable *t, const char *path, int flags, GError **errp)
@@ -301,8 +308,8 @@ static int open_fdset(FdTable *t, const char *path, int flags, GError **errp)
     pthread_mutex_unlock(&t->lock);
     if (fd < 0 && err == EACCES) {
         gw_fail(errp, GW_ERROR_GENERIC, "Could not open '%s': the set has no descriptor opened for "
-                "%s", path, (flags & O_ACCMODE) == O_RDONLY   ? "reading only"
-                            : (flags & O_ACCMODE) == O_WRONLY ? "writing only"
+                "%s", path, (flags & O_ACCMODE) == O_RDONLY   ? "reading"
+                            : (flags & O_ACCMODE) == O_WRONLY ? "writing"
                                                               : "reading and writing");
     } else if (fd < 0) {
         gw_fail_errno(errp, GW_ERROR_GENERIC, err, "Could not open '%s'", path);

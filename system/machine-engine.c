@@ -120,6 +120,7 @@ bool machine_init_migration(Machine *m, GError **errp)
         .has_uuid = c->has_uuid,
         .host = &machine_migration_host_ops,
         .host_opaque = m,
+        .nr_vcpus = m->nr_vcpus,
         .dirty_log_opaque = m,
     };
 

@@ -209,6 +209,8 @@ static Machine *alloc(const MachineConfig *config)
     m->backends = g_ptr_array_new_with_free_func((GDestroyNotify)memory_backend_free);
     m->fds = fd_table_new();
     m->autostart = !config->start_paused;
+    m->no_reboot = config->no_reboot;
+    m->no_shutdown = config->no_shutdown;
     m->clock_stopped = true;
     m->run_state = runstate_new(m, config->incoming ? RUN_STATE_INMIGRATE : RUN_STATE_PRELAUNCH);
     m->memory = memory_map_new();

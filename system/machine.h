@@ -41,12 +41,13 @@ struct Machine {
     int64_t clock_offset;      /* ns; the `timer` section: virtual clock = monotonic + offset */
     bool clock_stopped;
     GPtrArray *devices;        /* of MachineDevice; machine_add_device() */
-    struct FdTable *fds;       /* getfd names and fd sets; made by machine_new() with config->fdsets */
+    struct FdTable *fds;       /* getfd names, fd sets; made by machine_new() from config->fdsets */
     GPtrArray *chardevs;       /* of Chardev; opened by machine_new() from config->chardevs */
     const struct BoardOps *board;
     void *board_state;         /* the board's own */
     pthread_mutex_t clock_lock; /* leaf: clock_offset, clock_stopped */
     int64_t ticks_offset;      /* `timer` section: carried, not used */
+    bool no_reboot, no_shutdown; /* atomic: the config's, until set-action changes them */
     bool autostart;            /* atomic: start when the incoming migration is done */
     GPtrArray *backends;       /* of MemoryBackend, all that -object and -m made */
     struct BootImages *boot_images; /* what reset writes into guest memory; loader.c */

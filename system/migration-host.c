@@ -216,7 +216,7 @@ static void host_incoming_failed(void *opaque, const char *message)
     }
 }
 
-static int host_resolve_fd(void *opaque, const char *name, GError **errp)
+static int host_resolve_fd(void *opaque, const char *name, int flags, GError **errp)
 {
     Machine *m = opaque;
 
@@ -224,7 +224,8 @@ static int host_resolve_fd(void *opaque, const char *name, GError **errp)
         gw_fail(errp, GW_ERROR_GENERIC, "no file descriptor named '%s' was given", name);
         return -1;
     }
-    return fd_table_take(m->fds, name, errp);
+    return name[0] == '/' ? fd_table_open(m->fds, name, flags, 0600, errp)
+                          : fd_table_take(m->fds, name, errp);
 }
 
 const MigrationHostOps machine_migration_host_ops = {

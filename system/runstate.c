@@ -284,7 +284,7 @@ static void reset_running(RunStateMachine *rs)
     Machine *m = rs->machine;
 
     vcpus_pause(m);
-    if (m->config && m->config->no_reboot) {
+    if (__atomic_load_n(&m->no_reboot, __ATOMIC_RELAXED)) {
         tell_accel(m, false);
         change(rs, RUN_STATE_SHUTDOWN);
         return;

@@ -48,7 +48,9 @@ static inline bool bits_test(const uint64_t *map, uint64_t bit)
 /* The same for who then relies on what was written before the bit was set. */
 static inline bool bits_test_acquire(const uint64_t *map, uint64_t bit)
 {
-    return (__atomic_load_n(&map[bit / BITS_PER_WORD], __ATOMIC_ACQUIRE) >> bit % BITS_PER_WORD) & 1;
+    const uint64_t word = __atomic_load_n(&map[bit / BITS_PER_WORD], __ATOMIC_ACQUIRE);
+
+    return (word >> bit % BITS_PER_WORD) & 1;
 }
 
 static inline void bits_set(uint64_t *map, uint64_t bit)

@@ -121,8 +121,9 @@ bool gw_cancel_is_triggered(const GwCancel *c);
 void gw_cancel_free(GwCancel *c);
 
 /* How fd:NAME finds its descriptor: returns an open descriptor that the channel takes over, or -1
- * with *errp. Numbers that were inherited are resolved by the engine itself when this is NULL. */
-typedef int (*GwFdResolver)(void *opaque, const char *name, GError **errp);
+ * with *errp. Numbers that were inherited are resolved by the engine itself when this is NULL. It also
+ * gets paths of fd sets (/dev/fdset/N) of file: addresses; `flags` is the open(2) access mode. */
+typedef int (*GwFdResolver)(void *opaque, const char *name, int flags, GError **errp);
 
 /* Opens the sending side of a channel. Blocks (tcp, unix, vsock) until connected, refused or
  * cancelled; `cancel` may be NULL. file: creates with mode 0600 and truncates to the offset. */

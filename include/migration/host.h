@@ -57,7 +57,7 @@ typedef struct MigrationHostOps {
     void (*incoming_failed)(void *opaque, const char *message);
 
     /* fd:NAME, see channel.h. NULL: only inherited numbers. */
-    int (*resolve_fd)(void *opaque, const char *name, GError **errp);
+    int (*resolve_fd)(void *opaque, const char *name, int flags, GError **errp);
 } MigrationHostOps;
 
 /* Time is an operation, so that tests and the simulator drive it. */
@@ -67,7 +67,8 @@ typedef struct MigrationClockOps {
     int64_t (*now_ns)(void *opaque);
     /* Waits on cond (made for CLOCK_MONOTONIC) with mutex held until it is signalled or deadline_ns
      * has come; false: time. */
-    bool (*wait_until)(void *opaque, pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
+    bool (*wait_until)(void *opaque, pthread_cond_t *cond, pthread_mutex_t *mutex,
+                       int64_t deadline_ns);
 } MigrationClockOps;
 
 #endif

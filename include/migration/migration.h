@@ -26,6 +26,7 @@ typedef struct MigrationSettings {
     bool has_uuid;            /* the user gave a UUID */
     const MigrationHostOps *host;
     void *host_opaque;
+    unsigned nr_vcpus;        /* whose fault latency is told apart; 0: not known */
     const MigrationDirtyLogOps *dirty_log; /* NULL: the guest never writes (a stopped copy) */
     void *dirty_log_opaque;
     const MigrationClockOps *clock;        /* NULL: the real one */
@@ -82,6 +83,18 @@ bool gw_incoming_start_channel(MigrationState *ms, GwChannel *main_channel, bool
 /* Destination, postcopy-paused: listens on `addr` for the source's `migrate` with resume. A second
  * call replaces the address. */
 bool gw_incoming_recover(MigrationState *ms, const GwAddress *addr, GError **errp);
+
+/* ---- either side ---- */
+
+/* Whether there is a connection (or an attempt) that gw_migration_yank() would end. */
+bool gw_migration_can_yank(MigrationState *ms);
+/*
+ * Ends the connections of both halves at once, for a peer or network that hangs: a precopy fails
+ * and the guest goes on at the source (or stays paused there, if everything was sent already and
+ * the destination may run it), a postcopy enters postcopy-paused on this side. No effect without a
+ * connection.
+ */
+void gw_migration_yank(MigrationState *ms);
 
 /* ---- looking ---- */
 

@@ -46,6 +46,33 @@ typedef struct MigrationRamInfo {
     uint64_t dirty_sync_missed_zero_copy;
 } MigrationRamInfo;
 
+#define MIGRATION_LATENCY_BUCKETS 24
+#define MIGRATION_LATENCY_MAX_VCPUS 64
+
+/*
+ * What the guest felt of a postcopy: how long faults on missing pages took, from notice to wake.
+ * Times in ns unless said; means over all faults that ended. Bucket k of `dist` counts those of
+ * [2^k, 2^(k+1)) us, the last one all above, the first one those below too.
+ */
+typedef struct MigrationLatency {
+    uint64_t faults;
+    uint64_t mean_ns, p50_ns, p99_ns, max_ns; /* quantiles: upper bounds within their bucket */
+    uint64_t dist[MIGRATION_LATENCY_BUCKETS];
+    unsigned nr_vcpus;
+    uint64_t vcpu_mean_ns[MIGRATION_LATENCY_MAX_VCPUS];
+    uint64_t vcpu_blocktime_ms[MIGRATION_LATENCY_MAX_VCPUS]; /* time this vCPU waited */
+    uint64_t non_vcpu_mean_ns;
+    uint64_t blocktime_ms; /* time in which every vCPU waited at once */
+    uint64_t request_ns, transfer_ns, place_ns; /* where the mean went */
+} MigrationLatency;
+
+/* How a postcopy's source sent what was asked for; host pages. */
+typedef struct MigrationPreemptInfo {
+    uint64_t urgent_pages;
+    uint64_t hints_offered, hints_consumed, hints_hit, hints_dropped;
+    uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless;
+} MigrationPreemptInfo;
+
 /* A snapshot of one side. Times in ms unless said; has_* tells what QEMU would show. */
 typedef struct MigrationInfo {
     MigrationStatus status;
@@ -59,6 +86,11 @@ typedef struct MigrationInfo {
     MigrationRamInfo ram;
     uint64_t remaining;      /* bytes, whole system */
     unsigned cpu_throttle_percentage;
+    bool has_preempt;        /* outgoing: it switched to postcopy */
+    MigrationPreemptInfo preempt;
+    bool has_latency;        /* incoming: there is or was a postcopy */
+    MigrationLatency latency;
+    bool has_blocktime;      /* incoming: show the blocktimes in `latency` */
     char *error_desc;        /* owned by the info; NULL if none */
     GPtrArray *blocked_reasons; /* of char *, owned; NULL if none */
     GPtrArray *socket_addresses; /* of GwAddress *, owned; incoming side; NULL if none */

@@ -42,7 +42,8 @@ static inline RAMBlock *fixture_block(MigrationState *ms, const char *id, uint64
     };
     RAMBlock *b;
 
-    info.host = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    info.host = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                     0);
     g_assert_true(info.host != MAP_FAILED);
     b = gw_ram_block_add(ms, &info, NULL);
     g_assert_nonnull(b);

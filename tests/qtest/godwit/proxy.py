@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A network that breaks when told to: forwards TCP connections to a VMM, and can cut or stall each.
+
+Connections are numbered as they come: in a postcopy 0 is the main channel and 1 the preempt channel,
+and after a recovery 2 and 3. A thread per direction; `cut` and `stall` come from the test's."""
+import socket
+import struct
+import threading
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(self, near, far):
+        self.ends = (near, far)
+        self.open = threading.Event()
+        self.open.set()
+        self.bytes = [0, 0]  # to the destination, back
+        for way, (a, b) in enumerate(((near, far), (far, near))):
+            threading.Thread(target=self._forward, args=(way, a, b), daemon=True).start()
+
+    def _forward(self, way, here, there):
+        try:
+            while data := here.recv(65536):
+                self.open.wait()
+                there.sendall(data)
+                self.bytes[way] += len(data)
+            there.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.cut()
+
+    def cut(self, reset=False):
+        for s in self.ends:
+            try:
+                if reset:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+        self.open.set()
+
+
+class Proxy:
+    def __init__(self, uri=None):
+        self.links = []
+        self.target = None
+        if uri:
+            self.forward_to(uri)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def forward_to(self, uri):
+        """Where new connections go from now on: tcp:HOST:PORT."""
+        host, port = uri.removeprefix("tcp:").rsplit(":", 1)
+        self.target = (host, int(port))
+
+    def _accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(self.target)
+            except OSError:
+                near.close()
+                continue
+            for s in (near, far):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.links.append(_Link(near, far))
+
+    def cut(self, *numbers, reset=False):
+        """Breaks these connections (all without numbers): closed, or reset, as seen by both ends."""
+        for link in [self.links[n] for n in numbers] if numbers else list(self.links):
+            link.cut(reset)
+
+    def stall(self, *numbers):
+        """From now on these connections are open and nothing gets through."""
+        for link in [self.links[n] for n in numbers] if numbers else list(self.links):
+            link.open.clear()
+
+    def flow(self, *numbers):
+        """Ends a stall."""
+        for link in [self.links[n] for n in numbers] if numbers else list(self.links):
+            link.open.set()
+
+    def close(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        self.cut()
