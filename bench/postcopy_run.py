@@ -14,6 +14,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
@@ -28,11 +29,40 @@ STALL_US = 50      # a gap between two readings of the guest's clock that counts
 PRECOPY_RATE = 1 << 20  # bytes a second before the switchover: nearly all memory follows after it
 
 
-def start_machine(command, name, mem, words, incoming=None, args=()):
-    m = Machine(command, name=name, accel="kvm", mem=f"{mem + 16}M", kernel=environment.guest_elf(),
-                append=" ".join(f"{k}={v}" for k, v in words.items()), serial="socket",
-                incoming=incoming, args=args)
-    return m.start()
+def make_machine(command, name, mem, words, incoming=None, args=()):
+    return Machine(command, name=name, accel="kvm", mem=f"{mem + 16}M",
+                   kernel=environment.guest_elf(),
+                   append=" ".join(f"{k}={v}" for k, v in words.items()), serial="socket",
+                   incoming=incoming, args=args)
+
+
+class Ready:
+    """The guest at its work, saved to a file: each run begins with the same one, and no VMM's
+    firmware has to boot it (which can take minutes where KVM emulates ring 0)."""
+
+    def __init__(self, directory, pattern, mem):
+        self.mem = mem
+        self.words = {**pattern, "mem": mem, "report": 1000, "sweep": 0}
+        self.path = pathlib.Path(directory) / "ready"
+        with make_machine(environment.godwit_bin(), "save", mem, self.words) as m:
+            self.hello = m.guest.wait_hello(120)
+            m.guest.wait_reports(2, 240)
+            m.qmp.cmd("stop")
+            m.qmp.cmd("migrate", {"uri": f"exec:cat > {self.path}"})
+            migration.wait_status(m, "completed")
+
+    def resume(self, command):
+        """A machine that goes on with it."""
+        m = make_machine(command, "src", self.mem, self.words,
+                         incoming=f"exec:cat {self.path}").start()
+        try:
+            migration.wait_status(m, "completed")
+            m.qmp.cmd("cont")
+            m.guest.wait_reports(2, 60)
+        except BaseException:
+            m.close()
+            raise
+        return m
 
 
 def set_up(machine, capabilities):
@@ -75,6 +105,8 @@ def sum_up(touches, gaps, info, resumed, arrived):
         "arrived_ms": (arrived - resumed) * 1e3,
         "downtime_ms": info.get("downtime", 0),
         "touches": touches.count(),
+        "postcopy_mb": info["ram"].get("postcopy-bytes", 0) / 1e6,
+        "ram": info["ram"],
     }
 
 
@@ -89,24 +121,20 @@ def move(a, b, hello, uri):
     resumed = event_time(b, "RESUME")
     arrived = event_time(b, "MIGRATION", status="completed")
     after = felt.read(b, hello["felt"], hello["tsc_khz"])
-    return sum_up(after[0] - before[0], after[1] - before[1], info, resumed, arrived), info
+    return sum_up(after[0] - before[0], after[1] - before[1], info, resumed, arrived)
 
 
-def run(command, pattern, capabilities, mem, transport="tcp", source_args=()):
-    """A whole run: boot, wait for the guest, move it, let it verify all of its memory."""
-    words = {**pattern, "mem": mem, "report": 1000, "sweep": 0}
+def run(command, ready, capabilities, transport="tcp"):
+    """A whole run: take the guest up, move it, let it verify all of its memory."""
     a = b = None
     try:
-        a = start_machine(command, "src", mem, words, args=source_args)
-        b = start_machine(command, "dst", mem, words, incoming="defer")
-        hello = a.guest.wait_hello(120)
-        a.guest.wait_reports(2, 240)
+        a = ready.resume(command)
+        b = make_machine(command, "dst", ready.mem, ready.words, incoming="defer").start()
         for m in (a, b):
             set_up(m, capabilities)
         uri = "tcp:127.0.0.1:0" if transport == "tcp" else f"unix:{b.dir}/migrate"
-        result, info = move(a, b, hello, uri)
+        result = move(a, b, ready.hello, uri)
         result["verified"], result["wrong"] = b.guest.wait_sweep()
-        result["info"] = info
         return result
     finally:
         for m in (a, b):
@@ -145,16 +173,23 @@ def measure(rows, variants, vmms, runs, mem, transport):
     """{row: {variant: {vmm: [run, ...]}}}; the VMMs alternate."""
     found = {}
     for row in rows:
-        for variant in variants:
-            capabilities, common = VARIANTS[variant]
-            here = found.setdefault(row, {}).setdefault(variant, {})
-            for _ in range(runs):
-                for vmm, command in vmms.items():
-                    if vmm == "stock" and not common:
-                        continue
-                    r = run(command, PATTERNS[row], capabilities, mem, transport)
-                    print_run(row, variant, vmm, r)
-                    here.setdefault(vmm, []).append(r)
+        with tempfile.TemporaryDirectory(prefix="gw-bench-", dir="/tmp") as directory:
+            ready = Ready(directory, PATTERNS[row], mem)
+            found[row] = {v: measure_variant(row, v, vmms, runs, ready, transport)
+                          for v in variants}
+    return found
+
+
+def measure_variant(row, variant, vmms, runs, ready, transport):
+    capabilities, common = VARIANTS[variant]
+    found = {}
+    for _ in range(runs):
+        for vmm, command in vmms.items():
+            if vmm == "stock" and not common:
+                continue
+            r = run(command, ready, capabilities, transport)
+            print_run(row, variant, vmm, r)
+            found.setdefault(vmm, []).append(r)
     return found
 
 

@@ -9,3 +9,5 @@ exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "live migration for virtual machines", "page_width": "70em"}
 root_doc = "index"
+man_pages = [("user/command-line", "godwit-system-x86_64", "a small machine that migrates live",
+              author, 1)]

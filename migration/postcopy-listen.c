@@ -119,7 +119,8 @@ static GError *reason(MigrationState *ms, GError *err)
 
     if (ms->in.pause_requested) {
         g_clear_error(&err);
-        return g_error_new(GW_ERROR, GW_ERROR_IO, "paused by migrate-pause");
+        return g_error_new(GW_ERROR, GW_ERROR_IO, "paused by %s",
+                           ms->in.yanked ? "yank" : "migrate-pause");
     }
     if (pi->preempt_error) {
         g_clear_error(&err);

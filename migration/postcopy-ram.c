@@ -17,21 +17,36 @@
 #include "error.h"
 #include "trace.h"
 
+/* A page of the user's own file, mapped privately, is never missing, and must not be cut out of it. */
+static bool can_be_emptied(const RAMBlock *b, GError **errp)
+{
+    const uint32_t kind = b->info.flags & (RAM_BLOCK_NAMED_FILE | RAM_BLOCK_SHARED);
+
+    return kind != RAM_BLOCK_NAMED_FILE ||
+           gw_fail(errp, GW_ERROR_UNSUPPORTED,
+                   "block '%s' is a private mapping of a file: use share=on, "
+                   "memory-backend-memfd or memory-backend-ram", b->info.idstr);
+}
+
 bool postcopy_supported(MigrationState *ms, GError **errp)
 {
     const MigrationFaultOps *ops = gw_fault_source_userfaultfd();
     g_autoptr(GError) err = NULL;
     void *fs = ops->open(NULL, &err);
+    bool ok = fs != NULL;
 
-    if (!fs) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "Postcopy is not supported: %s", err->message);
+    if (fs) {
+        ops->close(fs);
     }
-    ops->close(fs);
-    return true;
+    for (unsigned i = 0; ok && i < ram_block_count(ms); i++) {
+        ok = can_be_emptied(ram_block_at(ms, i), &err);
+    }
+    return ok || gw_fail(errp, GW_ERROR_UNSUPPORTED, "Postcopy is not supported: %s",
+                         err->message);
 }
 
-/* Gives the memory back, so that it reads as missing. Shared memory loses its pages in the file,
- * private memory in the mapping. */
+/* Gives the memory back, so that it reads as missing: the pages of the backing file and, where the
+ * mapping is private, the mapping's own. Only a page that is in neither faults. */
 static bool drop_memory(RAMBlock *b, uint64_t offset, uint64_t len, GError **errp)
 {
     uint8_t *host = b->info.host + offset;
@@ -39,16 +54,19 @@ static bool drop_memory(RAMBlock *b, uint64_t offset, uint64_t len, GError **err
     if (len == 0) {
         return true;
     }
-    if (b->info.fd >= 0 && (b->info.flags & RAM_BLOCK_SHARED)) {
-        if (fallocate(b->info.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                      (off_t)(b->info.fd_offset + offset), (off_t)len) < 0) {
-            return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
-                                 "postcopy: cannot empty block '%s': its file has no holes; use "
-                                 "memory-backend-memfd or memory-backend-ram", b->info.idstr);
-        }
-        return true;
+    if (!can_be_emptied(b, errp)) {
+        g_prefix_error(errp, "postcopy: ");
+        return false;
     }
-    if (madvise(host, len, MADV_DONTNEED) < 0) {
+    if (b->info.fd >= 0 &&
+        fallocate(b->info.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  (off_t)(b->info.fd_offset + offset), (off_t)len) < 0) {
+        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
+                             "postcopy: cannot empty block '%s': its file has no holes; use "
+                             "memory-backend-memfd or memory-backend-ram", b->info.idstr);
+    }
+    if (!(b->info.fd >= 0 && (b->info.flags & RAM_BLOCK_SHARED)) &&
+        madvise(host, len, MADV_DONTNEED) < 0) {
         return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
                              "postcopy: cannot empty block '%s' (is it locked or preallocated?)",
                              b->info.idstr);

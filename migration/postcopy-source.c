@@ -99,7 +99,8 @@ static bool still_connected(MigrationState *ms, GError **errp)
 
     news = return_path_news(ms->out.return_path);
     if (ms->out.pause_requested) {
-        return gw_fail(errp, GW_ERROR_IO, "paused by migrate-pause");
+        return gw_fail(errp, GW_ERROR_IO, "paused by %s",
+                       ms->out.yanked ? "yank" : "migrate-pause");
     }
     if (news->ended && !news->shut) {
         g_propagate_error(errp, g_error_copy(news->error));

@@ -85,7 +85,7 @@ static void disconnect(MigrationState *ms, GError *why)
     }
     g_clear_error(&ms->in.error);
     ms->in.error = why;
-    ms->in.pause_requested = false;
+    ms->in.pause_requested = ms->in.yanked = false;
     pthread_mutex_unlock(&ms->lock);
     postcopy_preempt_join(ms);
     g_clear_pointer(&pi->reader, stream_reader_free);

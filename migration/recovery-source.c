@@ -53,7 +53,7 @@ static void pause_with(MigrationState *ms, GError *why)
     pthread_mutex_lock(&ms->lock);
     g_clear_error(&ms->out.error);
     ms->out.error = why;
-    ms->out.pause_requested = false;
+    ms->out.pause_requested = ms->out.yanked = false;
     pthread_mutex_unlock(&ms->lock);
     outgoing_set_status(ms, now, MIGRATION_STATUS_POSTCOPY_PAUSED);
 }

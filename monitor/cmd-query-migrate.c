@@ -8,6 +8,7 @@
 
 #include "machine.h"
 #include "migration-address.h"
+#include "monitor-info.h"
 
 static json_object *ram_to_json(const MigrationRamInfo *r)
 {
@@ -147,24 +148,30 @@ static void add_common(json_object *o, const MigrationInfo *info)
     }
 }
 
+json_object *monitor_migration_reply(const MigrationInfo *in, const MigrationInfo *out)
+{
+    json_object *o = jo_new();
+
+    add_common(o, in);
+    if (in->socket_addresses) {
+        add_sockets(o, in->socket_addresses);
+    }
+    if (in->has_latency) {
+        add_latency(o, in);
+    }
+    add_common(o, out);
+    add_outgoing(o, out);
+    return o;
+}
+
 bool qmp_query_migrate(QmpCall *call, GError **errp)
 {
-    MigrationInfo info;
+    MigrationInfo in, out;
 
-    call->ret = jo_new();
-    gw_incoming_query(call->machine->migration, &info);
-    add_common(call->ret, &info);
-    if (info.socket_addresses) {
-        add_sockets(call->ret, info.socket_addresses);
-    }
-    if (info.has_latency) {
-        add_latency(call->ret, &info);
-    }
-    gw_migration_info_clear(&info);
-
-    gw_migration_query(call->machine->migration, &info);
-    add_common(call->ret, &info);
-    add_outgoing(call->ret, &info);
-    gw_migration_info_clear(&info);
+    gw_incoming_query(call->machine->migration, &in);
+    gw_migration_query(call->machine->migration, &out);
+    call->ret = monitor_migration_reply(&in, &out);
+    gw_migration_info_clear(&in);
+    gw_migration_info_clear(&out);
     return true;
 }

@@ -148,10 +148,22 @@ void hmp_info_migrate(HmpCall *call)
     if (out.has_ram) {
         put_ram(call, &out.ram);
     }
+    if (out.has_preempt) {
+        hmp_put_preempt(call, &out.preempt);
+    }
+    if (in.has_latency) {
+        hmp_put_latency(call, &in.latency);
+    }
+    if (in.has_blocktime) {
+        hmp_put_blocktime(call, &in.latency);
+    }
     if (call->flags[0]) {
         put_globals(call);
         if (out.cpu_throttle_percentage) {
             hmp_printf(call, "CPU Throttle (%%): %u\n", out.cpu_throttle_percentage);
+        }
+        if (in.has_latency) {
+            hmp_put_latency_all(call, &in.latency);
         }
     }
     gw_migration_info_clear(&out);

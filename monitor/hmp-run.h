@@ -4,6 +4,7 @@
 #define MONITOR_HMP_RUN_H
 
 #include "hmp.h"
+#include "migration/status.h"
 
 /* Runs one line; call->set, out, cpu and can_wait are the caller's. */
 void hmp_run(HmpCall *call, const char *line);
@@ -36,6 +37,15 @@ void hmp_info_migrate_capabilities(HmpCall *call);
 void hmp_info_migrate_parameters(HmpCall *call);
 /* "63.5 MiB": three digits that count; caller frees. */
 char *hmp_size_text(uint64_t bytes);
+
+/* hmp-info-postcopy.c */
+void hmp_put_preempt(HmpCall *call, const MigrationPreemptInfo *p);
+void hmp_put_latency(HmpCall *call, const MigrationLatency *l);
+void hmp_put_blocktime(HmpCall *call, const MigrationLatency *l);
+/* What `info migrate -a` adds: per vCPU, and the histogram as a picture. */
+void hmp_put_latency_all(HmpCall *call, const MigrationLatency *l);
+/* "317 us": three digits that count; caller frees. */
+char *hmp_time_text(uint64_t ns);
 
 /* hmp-info.c */
 void hmp_info_status(HmpCall *call);

@@ -66,7 +66,7 @@ typedef struct MigrationLatency {
     uint64_t request_ns, transfer_ns, place_ns; /* where the mean went */
 } MigrationLatency;
 
-/* How a postcopy's source sent what was asked for; host pages. */
+/* How a postcopy's source sent what was asked for; host pages, prefetch_hit: requests. */
 typedef struct MigrationPreemptInfo {
     uint64_t urgent_pages;
     uint64_t hints_offered, hints_consumed, hints_hit, hints_dropped;

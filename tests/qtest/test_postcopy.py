@@ -7,7 +7,8 @@ import pathlib
 
 import pytest
 
-from godwit import environment, migration, postcopy, workload
+from godwit import migration, postcopy, workload
+from godwit.qmp import QMPError
 
 PATTERNS = ["random", "seq", "reverse", "stride", "stream"]
 FEW = ["vanilla", "preempt", "hint", "prefetch"]
@@ -60,8 +61,19 @@ def test_four_vcpus(chain):
 def test_memory_from(chain, backend):
     chain.start(ram=64, args=["-object", f"{backend},id=guestmem,size=64M",
                               "-machine", "memory-backend=guestmem"])
-    for mode in ("vanilla", "everything"):
-        chain.move(mode, "mid-pass")
+    for _ in range(postcopy.repeats()):
+        for mode in ("vanilla", "everything"):
+            chain.move(mode, "mid-pass")
+
+
+def test_a_private_mapping_of_a_users_file_is_refused_and_the_file_left_alone(machines, tmp_path):
+    path = tmp_path / "memory"
+    path.write_bytes(b"mine" * (4 << 20))
+    b = machines(machine="none,memory-backend=m", mem="16M", incoming="defer", args=[
+        "-object", f"memory-backend-file,id=m,mem-path={path},size=16M,share=off"]).start()
+    with pytest.raises(QMPError, match="'m' is a private mapping of a file: use share=on"):
+        postcopy.capabilities(b, ["postcopy-ram"])
+    assert path.read_bytes() == b"mine" * (4 << 20)
 
 
 HUGE = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The real-time clock: registers in both formats, setting the time, flags, alarm, and its section. */
+/* The real-time clock: registers in both formats, setting the time, flags, alarm, its section. */
 #include <glib.h>
 
 #include "machine-fixture.h"
@@ -10,7 +10,7 @@
 /* A clock by itself for the arithmetic: 2026-11-21 02:57:46 UTC, a Saturday, plus 250 ms. */
 static const Rtc fixed = {
     .base_rtc = 1795229866, .last_update = 1000, .offset = 250000000,
-    .cmos_data = { [RTC_REG_A] = 0x26, [RTC_REG_B] = RTC_B_24H },
+    .cmos_data = { [RTC_REG_A] = 0x26, [RTC_REG_B] = RTC_B_24H, [RTC_REG_D] = RTC_D_VALID },
 };
 
 static void check_registers(uint8_t b, uint8_t hour, uint8_t second)
