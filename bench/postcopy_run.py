@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,19 @@ from godwit.machine import Machine  # noqa: E402
 
 STALL_US = 50      # a gap between two readings of the guest's clock that counts as a stall
 PRECOPY_RATE = 1 << 20  # bytes a second before the switchover: nearly all memory follows after it
+
+
+def go_ahead():
+    """A session of our own, whose threads the scheduler takes before all others of this machine:
+    the VMMs, both in it, compete with each other but with nothing else. For root; else nothing."""
+    if os.geteuid() or not os.path.exists("/proc/self/autogroup"):
+        return
+    child = os.fork()
+    if child:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    os.setsid()
+    pathlib.Path("/proc/self/autogroup").write_text("-20")
 
 
 def make_machine(command, name, mem, words, incoming=None, args=()):
@@ -242,6 +256,7 @@ def main():
     p.add_argument("--json")
     args = p.parse_args()
     os.environ.setdefault("GODWIT_BUILD", args.builddir)
+    go_ahead()
     vmms = {}
     for vmm in args.vmms.split(","):
         vmms[vmm] = stock_command(args.stock) if vmm == "stock" else environment.godwit_bin()

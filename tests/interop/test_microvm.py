@@ -24,6 +24,8 @@ def start(request, machines):
         return machines(command, name=name, machine=BOARDS[request.param], mem="64M", cpus=cpus,
                         incoming=incoming, args=switches(command, peer),
                         **workload.guest(accel="kvm", cpus=cpus, **options)).start()
+
+    make.board = request.param
     return make
 
 
@@ -48,16 +50,21 @@ def test_a_running_guest_moves_from_godwit_to_stock(start, stock):
 
 
 def test_a_running_guest_moves_from_stock_to_godwit(start, stock):
+    if start.board == "default" and environment.version(tuple(stock)) >= (8, 0):
+        pytest.skip("the firmware of this QEMU takes minutes to start an ACPI board where ring 0 is "
+                    "emulated; the moves back and forth cover this direction")
     move(start, [stock, environment.godwit_bin()])
 
 
 def test_a_running_guest_moves_back_and_forth(start, stock):
-    move(start, list(itertools.islice(itertools.cycle([stock, environment.godwit_bin()]), 6)))
+    move(start, list(itertools.islice(itertools.cycle([environment.godwit_bin(), stock]), 7)))
 
 
 def test_an_idle_guest_wakes_by_its_timer_on_the_other_side(start, stock):
-    move(start, [stock, environment.godwit_bin(), stock], pattern="idle")
+    godwit = environment.godwit_bin()
+    move(start, [godwit, stock, godwit], pattern="idle")
 
 
 def test_a_guest_with_two_vcpus_moves_both_ways(start, stock):
-    move(start, [stock, environment.godwit_bin(), stock], cpus=2)
+    godwit = environment.godwit_bin()
+    move(start, [godwit, stock, godwit], cpus=2)

@@ -31,12 +31,16 @@ def mib(default):
     return int(os.environ.get("GODWIT_MIB", default))
 
 
+OURS = {"postcopy-ram", *(name for mode in MODES.values() for name in mode)}
+
+
 def capabilities(machine, names):
+    """Switches these on, and what else a postcopy may have off."""
     known = {c["capability"] for c in machine.qmp.cmd("query-migrate-capabilities")}
     missing = [n for n in names if n not in known]
     assert not missing or environment.is_stock(machine.command), f"no capability {missing}"
     machine.qmp.cmd("migrate-set-capabilities", {"capabilities": [
-        {"capability": n, "state": True} for n in names if n in known]})
+        {"capability": n, "state": n in names} for n in sorted({*names, *OURS} & known)]})
 
 
 def enable(source, destination, mode="vanilla", extra=(), background=BACKGROUND):
