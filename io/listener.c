@@ -99,6 +99,11 @@ static GwChannel *cancelled(GError **errp)
 
 GwChannel *gw_listener_accept(GwListener *l, GError **errp)
 {
+    return gw_listener_accept_within(l, -1, errp);
+}
+
+GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **errp)
+{
     struct pollfd pfds[LISTENER_MAX_FDS] = { 0 };
 
     if (gw_cancel_is_triggered(l->cancel)) {
@@ -114,8 +119,14 @@ GwChannel *gw_listener_accept(GwListener *l, GError **errp)
             pfds[i] = (struct pollfd){ .fd = l->sockets.fds[i], .events = POLLIN };
         }
         /* Without sockets (fd, exec, file) there is no next connection: only the cancel ends it. */
-        if (io_poll_many(pfds, l->sockets.n, l->cancel, -1) == IO_POLL_WOKEN) {
+        switch (io_poll_many(pfds, l->sockets.n, l->cancel, timeout_ms)) {
+        case IO_POLL_WOKEN:
             return cancelled(errp);
+        case IO_POLL_TIMEOUT:
+            gw_fail(errp, GW_ERROR_IO, "Nobody connected within %d s", timeout_ms / 1000);
+            return NULL;
+        default:
+            break;
         }
         fd = accept_ready(pfds, l->sockets.n);
         if (fd >= 0) {

@@ -30,6 +30,9 @@ static GwChannel *accept_main(const IncomingArgs *args, GError **errp)
     gw_channel_set_name(ch, "main");
     pthread_mutex_lock(&ms->lock);
     ms->in.channel = ch;
+    if (ms->in.abort_requested) {
+        gw_channel_shutdown(ch); /* incoming_abort() came before there was a channel to shut */
+    }
     pthread_mutex_unlock(&ms->lock);
     return ch;
 }

@@ -105,35 +105,54 @@ bool gw_incoming_start_channel(MigrationState *ms, GwChannel *main_channel, bool
     return true;
 }
 
-bool gw_incoming_recover(MigrationState *ms, const GwAddress *addr, GError **errp)
+static bool not_paused(GError **errp)
 {
-    GwListener *l, *old;
-    bool paused;
+    return gw_fail(errp, GW_ERROR_GENERIC,
+                   "Migrate recover can only be run when postcopy is paused.");
+}
 
-    pthread_mutex_lock(&ms->lock);
-    paused = ms->in.status == MIGRATION_STATUS_POSTCOPY_PAUSED;
-    pthread_mutex_unlock(&ms->lock);
-    if (!paused) {
-        return gw_fail(errp, GW_ERROR_GENERIC,
-                       "Migrate recover can only be run when postcopy is paused.");
-    }
-    l = gw_listener_new(addr, LISTEN_BACKLOG, ms->host.resolve_fd, ms->host_opaque, errp);
-    if (!l) {
-        return false;
-    }
-    pthread_mutex_lock(&ms->lock);
-    old = ms->in.listener;
-    if (old) {
+/* ms->lock held. Returns a listener that nobody used yet and that is to be freed, or NULL. */
+static GwListener *listen_instead(MigrationState *ms, GwListener *l)
+{
+    GwListener *unused = NULL;
+
+    if (ms->in.listener) {
+        unused = ms->in.next_listener;
         ms->in.next_listener = l; /* the listen thread is in accept: it takes the new one */
-        gw_listener_cancel(old);
+        gw_listener_cancel(ms->in.listener);
     } else {
         ms->in.listener = l;
     }
     g_clear_pointer(&ms->in.addresses, g_ptr_array_unref);
     ms->in.addresses = gw_listener_addresses(l);
     pthread_cond_broadcast(&ms->in.cond);
+    return unused;
+}
+
+bool gw_incoming_recover(MigrationState *ms, const GwAddress *addr, GError **errp)
+{
+    GwListener *l, *unused = NULL;
+    bool paused;
+
+    pthread_mutex_lock(&ms->lock);
+    paused = ms->in.status == MIGRATION_STATUS_POSTCOPY_PAUSED;
     pthread_mutex_unlock(&ms->lock);
-    return true;
+    if (!paused) {
+        return not_paused(errp);
+    }
+    l = gw_listener_new(addr, LISTEN_BACKLOG, ms->host.resolve_fd, ms->host_opaque, errp);
+    if (!l) {
+        return false;
+    }
+    pthread_mutex_lock(&ms->lock);
+    /* Meanwhile a connection to an earlier address may have been accepted. */
+    paused = ms->in.status == MIGRATION_STATUS_POSTCOPY_PAUSED && !ms->in.channel;
+    if (paused) {
+        unused = listen_instead(ms, l);
+    }
+    pthread_mutex_unlock(&ms->lock);
+    gw_listener_free(paused ? unused : l);
+    return paused || not_paused(errp);
 }
 
 bool incoming_pause(MigrationState *ms)
@@ -147,6 +166,9 @@ bool incoming_pause(MigrationState *ms)
     ms->in.pause_requested = true;
     if (ms->in.channel) {
         gw_channel_shutdown(ms->in.channel);
+    }
+    if (ms->in.listener) {
+        gw_listener_cancel(ms->in.listener); /* the preempt connection may be waited for */
     }
     pthread_cond_broadcast(&ms->in.cond);
     return true;

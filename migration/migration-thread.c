@@ -297,11 +297,15 @@ static void close_channel(MigrationState *ms, bool ok)
     ch = out->channel;
     out->channel = NULL;
     rp = out->return_path;
-    out->return_path = NULL;
     pthread_mutex_unlock(&ms->lock);
     if (ch && (!ok || rp)) {
         gw_channel_shutdown(ch);
     }
+    preempt_shutdown(ms);
+    return_path_join(rp); /* its thread looks at out->return_path */
+    pthread_mutex_lock(&ms->lock);
+    out->return_path = NULL;
+    pthread_mutex_unlock(&ms->lock);
     return_path_free(rp);
     preempt_close(ms);
     g_clear_pointer(&out->writer, stream_writer_free);
@@ -333,7 +337,7 @@ static GError *explain(MigrationState *ms, GError *err)
     return err;
 }
 
-/* Like a cancel, a yank closes the channel in a way that the destination may take for our consent. */
+/* Like a cancel, a yank closes the channel, which the destination may take for our consent. */
 static bool was_yanked(MigrationState *ms)
 {
     LOCK_GUARD(&ms->lock);

@@ -328,6 +328,18 @@ bool gw_migrate_start_postcopy(MigrationState *ms, GError **errp)
     return true;
 }
 
+/* ms->lock held. Near the end of a migration the status is still that of a postcopy, and its state
+ * is gone already. */
+static void outgoing_shut_channels(MigrationState *ms)
+{
+    if (ms->out.channel) {
+        gw_channel_shutdown(ms->out.channel);
+    }
+    if (ms->postcopy_source && ms->postcopy_source->preempt.channel) {
+        gw_channel_shutdown(ms->postcopy_source->preempt.channel);
+    }
+}
+
 /* The source's half of migrate-pause; false if it is not in postcopy. */
 static bool pause_outgoing(MigrationState *ms)
 {
@@ -339,12 +351,7 @@ static bool pause_outgoing(MigrationState *ms)
         return false;
     }
     ms->out.pause_requested = true;
-    if (ms->out.channel) {
-        gw_channel_shutdown(ms->out.channel);
-    }
-    if (ms->postcopy_source->preempt.channel) {
-        gw_channel_shutdown(ms->postcopy_source->preempt.channel);
-    }
+    outgoing_shut_channels(ms);
     pthread_cond_broadcast(&ms->out.cond);
     return true;
 }
@@ -361,9 +368,10 @@ void outgoing_quit(MigrationState *ms)
     LOCK_GUARD(&ms->lock);
 
     ms->out.quit = true;
-    if (ms->out.channel) {
-        gw_channel_shutdown(ms->out.channel);
+    if (ms->out.cancel) {
+        gw_cancel_trigger(ms->out.cancel); /* a recovery may be connecting */
     }
+    outgoing_shut_channels(ms);
     pthread_cond_broadcast(&ms->out.cond);
 }
 

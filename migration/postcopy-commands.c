@@ -150,11 +150,12 @@ static bool cmd_listen(MigrationState *ms, GError **errp)
     return postcopy_ram_listen(ms, errp) && postcopy_listen_start(ms, pi->package_of, errp);
 }
 
-static bool cmd_run(MigrationState *ms, bool *quit, GError **errp)
+/* Only the package may say so: on the main channel the listen thread would run it, at any time. */
+static bool cmd_run(MigrationState *ms, StreamReader *r, bool *quit, GError **errp)
 {
     const PostcopyState s = postcopy_state(ms);
 
-    if (s != POSTCOPY_LISTENING) {
+    if (s != POSTCOPY_LISTENING || r == ms->postcopy_incoming->package_of) {
         return wrong_state("POSTCOPY_RUN", s, errp);
     }
     /* The status first: the listen thread may pause from the moment the state says running. */
@@ -228,7 +229,7 @@ bool postcopy_command(MigrationState *ms, StreamReader *r, uint16_t cmd, const u
     case MIG_CMD_POSTCOPY_LISTEN:
         return cmd_listen(ms, errp);
     case MIG_CMD_POSTCOPY_RUN:
-        return cmd_run(ms, quit, errp);
+        return cmd_run(ms, r, quit, errp);
     case MIG_CMD_PACKAGED:
         return cmd_packaged(ms, r, payload, quit, errp);
     case MIG_CMD_RECV_BITMAP:

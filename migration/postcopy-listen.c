@@ -12,6 +12,10 @@
 #include "recovery.h"
 #include "trace.h"
 
+/* The source opens the preempt channel before it sends what makes us look for it: a connection that
+ * is not there soon never comes, and a source that can still take the guest back should hear so. */
+#define PREEMPT_WAIT_MS 10000
+
 /* ---- preempt thread ---- */
 
 bool postcopy_accept_preempt(MigrationState *ms, GError **errp)
@@ -28,9 +32,9 @@ bool postcopy_accept_preempt(MigrationState *ms, GError **errp)
                        "capability 'postcopy-preempt' needs an address that takes a second "
                        "connection (tcp or unix)");
     }
-    ch = gw_listener_accept(l, errp);
+    ch = gw_listener_accept_within(l, PREEMPT_WAIT_MS, errp);
     if (!ch) {
-        g_prefix_error(errp, "preempt channel: ");
+        g_prefix_error(errp, "preempt channel (is 'postcopy-preempt' on at the source?): ");
         return false;
     }
     gw_channel_set_name(ch, "preempt");
@@ -40,31 +44,50 @@ bool postcopy_accept_preempt(MigrationState *ms, GError **errp)
     return true;
 }
 
+/* Pages may be lost with this channel alone: both ends have to start over together. */
+static void preempt_broke(MigrationState *ms, GError *err)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    LOCK_GUARD(&ms->lock);
+
+    pi->preempt_error = err;
+    if (ms->in.channel && !pi->paused) {
+        gw_channel_shutdown(ms->in.channel);
+    }
+    pthread_cond_broadcast(&ms->in.cond); /* wait_for_missing() */
+}
+
+static void preempt_ended(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    ms->postcopy_incoming->preempt_ended = true;
+    pthread_cond_broadcast(&ms->in.cond);
+}
+
 static gpointer preempt_thread(gpointer opaque)
 {
     MigrationState *ms = opaque;
     PostcopyIncoming *pi = ms->postcopy_incoming;
     g_autoptr(StreamReader) r = stream_reader_new(pi->preempt_channel);
-    g_autoptr(GError) err = NULL;
-    bool eos, end = false;
+    GError *err = NULL;
+    bool eos = false, end = false;
 
-    postcopy_channel_init(&pi->preempt, ms, r, true);
-    while (!end && postcopy_load_records(&pi->preempt, &eos, &end, &err)) {
-        end = end || eos;
+    if (postcopy_channel_init(&pi->preempt, ms, r, true, &err)) {
+        while (!eos && !end && postcopy_load_records(&pi->preempt, &eos, &end, &err)) {
+        }
     }
     postcopy_channel_clear(&pi->preempt);
     trace_event(postcopy_preempt_thread_exit, "%s", err ? err->message : "end of the channel");
-    if (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE)) {
-        /* Pages may be lost with this channel alone: both ends have to start over together. */
-        pthread_mutex_lock(&ms->lock);
-        if (err && !pi->preempt_error) {
-            pi->preempt_error = g_steal_pointer(&err);
+    if (!err && eos) {
+        preempt_ended(ms); /* what is missing now is on the main channel */
+    } else if (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE)) {
+        if (!err) {
+            gw_fail(&err, GW_ERROR_IO, "preempt: it was closed before all pages came");
         }
-        if (ms->in.channel && !pi->paused) {
-            gw_channel_shutdown(ms->in.channel);
-        }
-        pthread_mutex_unlock(&ms->lock);
+        preempt_broke(ms, g_steal_pointer(&err));
     }
+    g_clear_error(&err);
     return NULL;
 }
 
@@ -73,6 +96,7 @@ bool postcopy_preempt_start(MigrationState *ms, GError **errp)
     PostcopyIncoming *pi = ms->postcopy_incoming;
 
     if (pi->preempt_channel) {
+        pi->preempt_ended = false; /* nobody else looks at it before the thread is there */
         pi->preempt_thread = g_thread_new("mig/dst/preempt", preempt_thread, ms);
     }
     return true;
@@ -102,7 +126,7 @@ static bool wait_for_missing(MigrationState *ms, GError **errp)
     LOCK_GUARD(&ms->lock);
 
     while (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) && pi->preempt_channel &&
-           !pi->preempt_error && !ms->in.pause_requested && !ms->in.abort_requested) {
+           !pi->preempt_ended && !pi->preempt_error && !ms->in.pause_requested && !ms->in.abort_requested) {
         pthread_cond_wait(&ms->in.cond, &ms->lock);
     }
     ok = __atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) == 0;
@@ -152,7 +176,7 @@ static StreamReader *pause_and_recover(MigrationState *ms, GError *err)
     }
     r = recovery_wait(ms, reason(ms, err));
     if (r) {
-        postcopy_channel_init(&ms->postcopy_incoming->main, ms, r, false);
+        postcopy_channel_restart(&ms->postcopy_incoming->main, r);
     }
     return r;
 }
@@ -188,12 +212,14 @@ bool postcopy_listen_start(MigrationState *ms, StreamReader *r, GError **errp)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
 
-    pi->reader = r;
-    postcopy_channel_init(&pi->main, ms, r, false);
+    if (!postcopy_channel_init(&pi->main, ms, r, false, errp)) {
+        return false;
+    }
     pi->main.ram.block = ms->ram_load->main.block; /* CONTINUE goes on from the precopy part */
     if (!postcopy_preempt_start(ms, errp)) {
         return false;
     }
+    pi->reader = r; /* ours from here on */
     pi->listen_thread = g_thread_new("mig/dst/listen", listen_thread, ms);
     return true;
 }

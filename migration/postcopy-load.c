@@ -7,6 +7,7 @@
  */
 #include "postcopy.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sys/mman.h>
 
@@ -17,7 +18,8 @@ static uint64_t host_page_pages(const RAMBlock *b)
     return b->info.page_size >> GW_TARGET_PAGE_BITS;
 }
 
-void postcopy_channel_init(PostcopyChannel *pc, MigrationState *ms, StreamReader *r, bool preempt)
+bool postcopy_channel_init(PostcopyChannel *pc, MigrationState *ms, StreamReader *r, bool preempt,
+                           GError **errp)
 {
     postcopy_channel_clear(pc);
     *pc = (PostcopyChannel){.ms = ms, .preempt = preempt};
@@ -28,6 +30,17 @@ void postcopy_channel_init(PostcopyChannel *pc, MigrationState *ms, StreamReader
     }
     pc->buffer = mmap(NULL, pc->buffer_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                       -1, 0);
+    return pc->buffer != MAP_FAILED ||
+           gw_fail_errno(errp, GW_ERROR_GENERIC, errno, "postcopy: a page buffer of %zu bytes",
+                         pc->buffer_size);
+}
+
+void postcopy_channel_restart(PostcopyChannel *pc, StreamReader *r)
+{
+    pc->ram = (RamLoadChannel){.reader = r};
+    pc->run_block = NULL;
+    pc->run_pages = 0;
+    pc->run_zero = false;
 }
 
 void postcopy_channel_clear(PostcopyChannel *pc)
@@ -185,7 +198,9 @@ bool postcopy_load_records(PostcopyChannel *pc, bool *eos, bool *end, GError **e
         }
         if (pc->preempt && !stream_peek(pc->ram.reader, 1, NULL)) {
             *end = true; /* between two records the source may end this channel */
-            return place_run(pc, errp);
+            return in_host_page(pc) ? gw_fail(errp, GW_ERROR_PROTOCOL,
+                                              "preempt: it ended in the middle of a huge page")
+                                    : place_run(pc, errp);
         }
         if (!stream_get_be64(pc->ram.reader, &word, errp)) {
             return false;
@@ -201,9 +216,13 @@ bool postcopy_load_records(PostcopyChannel *pc, bool *eos, bool *end, GError **e
     return true;
 }
 
-bool postcopy_load_section(MigrationState *ms, GError **errp)
+bool postcopy_load_section(MigrationState *ms, StreamReader *r, GError **errp)
 {
+    PostcopyChannel *pc = &ms->postcopy_incoming->main;
     bool eos, end;
 
-    return postcopy_load_records(&ms->postcopy_incoming->main, &eos, &end, errp);
+    if (pc->ram.reader != r) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "section 'ram' inside of the package");
+    }
+    return postcopy_load_records(pc, &eos, &end, errp);
 }

@@ -17,7 +17,8 @@
 #include "error.h"
 #include "trace.h"
 
-/* A page of the user's own file, mapped privately, is never missing, and must not be cut out of it. */
+/* A page of the user's own file, mapped privately, is never missing, and must not be cut out of
+ * it. */
 static bool can_be_emptied(const RAMBlock *b, GError **errp)
 {
     const uint32_t kind = b->info.flags & (RAM_BLOCK_NAMED_FILE | RAM_BLOCK_SHARED);

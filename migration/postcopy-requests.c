@@ -20,7 +20,8 @@ static bool check(const RAMBlock *b, uint64_t start, uint32_t len, GError **errp
     if (len == 0 || start % host_page || len % host_page) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
                        "return path: request for 0x%x bytes at 0x%" PRIx64 " of block '%s' is not "
-                       "a number of host pages of 0x%zx bytes", len, start, b->info.idstr, host_page);
+                       "a number of host pages of 0x%zx bytes", len, start, b->info.idstr,
+                       host_page);
     }
     if (start >= b->info.used_length || len > b->info.used_length - start) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
@@ -71,6 +72,17 @@ bool postcopy_queue_next(void *opaque, PageRange *range)
         g_free(page);
     }
     return true;
+}
+
+bool postcopy_queue_waits(MigrationState *ms)
+{
+    GQueue *q = &ms->postcopy_source->queue;
+    const PageRange *head;
+
+    while ((head = g_queue_peek_head(q)) && !bits_test(head->block->dirty, head->first)) {
+        g_free(g_queue_pop_head(q));
+    }
+    return head != NULL;
 }
 
 void postcopy_queue_clear(MigrationState *ms)

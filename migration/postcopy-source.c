@@ -49,29 +49,27 @@ typedef struct Pace {
     uint64_t start_bytes;
 } Pace;
 
-static void pace(MigrationState *ms, StreamWriter *w, Pace *p)
+/* The bytes of the next part. Where the limit is used up it waits, and what is asked for meanwhile goes
+ * out page by page: the limit is the background's. */
+static uint64_t pace(MigrationState *ms, StreamWriter *w, Pace *p)
 {
     const uint64_t limit = gw_param_get(ms, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH);
-    const int64_t now = ms_now_ns(ms);
+    const uint64_t bytes = stream_written(w) - p->start_bytes;
+    bool urgent = false;
+    int64_t now;
 
-    if (now - p->start_ns >= WINDOW_NS) {
-        const uint64_t bytes = stream_written(w) - p->start_bytes;
-
-        pthread_mutex_lock(&ms->lock);
-        ms->out.mbps = (double)bytes * 8e3 / (double)(now - p->start_ns);
-        pthread_mutex_unlock(&ms->lock);
-        *p = (Pace){now, stream_written(w)};
-        return;
-    }
-    if (limit == 0 || stream_written(w) - p->start_bytes < limit / 10) {
-        return;
-    }
     pthread_mutex_lock(&ms->lock);
-    while (!ms->out.pause_requested && g_queue_is_empty(&ms->postcopy_source->queue) &&
+    while (limit && bytes >= limit / 10 && !ms->out.pause_requested &&
            !return_path_news(ms->out.return_path)->ended &&
-           outgoing_wait(ms, p->start_ns + WINDOW_NS)) {
+           !(urgent = postcopy_queue_waits(ms)) && outgoing_wait(ms, p->start_ns + WINDOW_NS)) {
+    }
+    now = ms_now_ns(ms);
+    if (now - p->start_ns >= WINDOW_NS) {
+        ms->out.mbps = (double)bytes * 8e3 / (double)(now - p->start_ns);
+        *p = (Pace){now, stream_written(w)};
     }
     pthread_mutex_unlock(&ms->lock);
+    return urgent ? 1 : PART_BYTES;
 }
 
 /* The destination has loaded the package; older ones do not say so, their PONG does. */
@@ -118,6 +116,7 @@ static bool send_background(MigrationState *ms, GError **errp)
 {
     StreamWriter *w = ms->out.writer;
     Pace p = {ms_now_ns(ms), stream_written(w)};
+    uint64_t part = PART_BYTES;
     bool done = false;
 
     while (!done) {
@@ -125,12 +124,12 @@ static bool send_background(MigrationState *ms, GError **errp)
 
         look_for_package(ms);
         if (!still_connected(ms, errp) ||
-            !savevm_state_iterate(ms, w, PART_BYTES, &done, errp) || !stream_flush(w, errp)) {
+            !savevm_state_iterate(ms, w, part, &done, errp) || !stream_flush(w, errp)) {
             return false;
         }
         STAT_ADD(ms->stats.postcopy_bytes, stream_written(w) - before);
         STAT_ADD(ms->stats.transferred, stream_written(w) - before);
-        pace(ms, w, &p);
+        part = pace(ms, w, &p);
     }
     return true;
 }

@@ -5,7 +5,7 @@
  * Migration thread; the machine lock only while devices are saved into memory.
  * Wire: spec stream 1.7, commands 3.4, ram 2.8 (discard list).
  *
- * The guest may run here again until the package is on its way. From the first byte of it on it may
+ * The guest may run here again until the last byte of the package is on its way. From then on it may
  * not, whatever happens: the destination may be running it.
  */
 #include "postcopy-source.h"
@@ -40,8 +40,7 @@ void postcopy_put_advise(MigrationState *ms, StreamWriter *w)
     savevm_put_command(w, MIG_CMD_POSTCOPY_ADVISE, payload, sizeof(payload));
 }
 
-/* A host page of which a part is dirty is dirty as a whole: it is placed as a whole. */
-static void canonicalise(RAMBlock *b)
+void postcopy_canonicalise(RAMBlock *b)
 {
     const uint64_t n = b->info.page_size >> GW_TARGET_PAGE_BITS;
     const uint64_t end = ram_block_pages(b);
@@ -106,7 +105,7 @@ static bool settle_ram(MigrationState *ms, StreamWriter *w, GError **errp)
     }
     ram_save_enter_postcopy(ms);
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
-        canonicalise(ram_block_at(ms, i));
+        postcopy_canonicalise(ram_block_at(ms, i));
         put_discards(w, ram_block_at(ms, i));
     }
     return true;
@@ -130,6 +129,26 @@ static GByteArray *make_package(MigrationState *ms, GError **errp)
     return stream_writer_steal(w);
 }
 
+/* Before the first byte, because a request may come as soon as the last one has arrived. */
+static bool hand_over(MigrationState *ms, GError **errp)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (return_path_news(ms->out.return_path)->ended) {
+        return gw_fail(errp, GW_ERROR_IO, "return path: it ended before the switch to postcopy");
+    }
+    ms->postcopy_source->handed_over = true;
+    ms->out.had_postcopy = true;
+    return true;
+}
+
+static void take_back(MigrationState *ms)
+{
+    LOCK_GUARD(&ms->lock);
+
+    ms->postcopy_source->handed_over = false;
+}
+
 static bool send_package(MigrationState *ms, StreamWriter *w, GError **errp)
 {
     g_autoptr(GByteArray) package = make_package(ms, errp);
@@ -142,32 +161,38 @@ static bool send_package(MigrationState *ms, StreamWriter *w, GError **errp)
         !outgoing_set_status(ms, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_POSTCOPY_DEVICE)) {
         return gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
     }
-    pthread_mutex_lock(&ms->lock);
-    ms->postcopy_source->handed_over = true;
-    ms->out.had_postcopy = true;
-    pthread_mutex_unlock(&ms->lock);
+    if (!hand_over(ms, errp)) {
+        return false;
+    }
     len = GUINT32_TO_BE(package->len);
     savevm_put_command(w, MIG_CMD_PACKAGED, &len, sizeof(len));
     stream_put_bytes(w, package->data, package->len);
-    put_ping(w, 4);
-    return stream_flush(w, errp);
+    /* A write that fails has not taken its last byte: the destination never gets the whole package
+     * and so never the permission to run, which is at its end. */
+    if (!stream_flush(w, errp)) {
+        take_back(ms);
+        return false;
+    }
+    put_ping(w, 4); /* from here on, what breaks is found and dealt with by postcopy_run() */
+    return true;
 }
 
 /* The preempt channel needs a main channel that the destination has recognised: PONG 1. */
 static bool open_preempt(MigrationState *ms, GError **errp)
 {
-    bool ended = false;
+    const ReturnPathNews *news;
+    bool ended;
 
     if (!gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT) ||
         gw_compat(ms)->preempt_pre_7_2) {
         return true;
     }
     pthread_mutex_lock(&ms->lock);
-    while (!return_path_news(ms->out.return_path)->ponged && !ended &&
-           !outgoing_cancel_requested(ms)) {
+    news = return_path_news(ms->out.return_path);
+    while (!news->ponged && !news->ended && !outgoing_cancel_requested(ms)) {
         outgoing_wait(ms, -1);
-        ended = return_path_news(ms->out.return_path)->ended;
     }
+    ended = news->ended;
     pthread_mutex_unlock(&ms->lock);
     if (ended) {
         return gw_fail(errp, GW_ERROR_IO, "return path: it ended before the destination answered");

@@ -65,6 +65,7 @@ struct PostcopyIncoming {
     bool paused;                /* ms->lock */
     bool give_up;               /* ms->lock; the load failed: the threads are to end */
     GError *preempt_error;      /* ms->lock; why the preempt channel broke */
+    bool preempt_ended;         /* ms->lock; its end mark came: no page follows on it */
     bool stop_faults;           /* atomic */
     uint64_t missing;           /* atomic: target pages that have not arrived */
     uint64_t requests, duplicates; /* atomic counters: sent; pages that came twice */
@@ -102,15 +103,19 @@ bool postcopy_place(MigrationState *ms, RAMBlock *b, uint64_t page, uint64_t n, 
 
 /* ---- postcopy-load.c; the channel's thread ---- */
 
-void postcopy_channel_init(PostcopyChannel *pc, MigrationState *ms, StreamReader *r, bool preempt);
+/* False if there is no memory for the buffer. */
+bool postcopy_channel_init(PostcopyChannel *pc, MigrationState *ms, StreamReader *r, bool preempt,
+                           GError **errp);
 void postcopy_channel_clear(PostcopyChannel *pc);
+/* A new connection: what the old one had begun is forgotten, the buffer is kept. */
+void postcopy_channel_restart(PostcopyChannel *pc, StreamReader *r);
 /* Records until EOS (*eos) or, on the preempt channel, the end of the stream (*end). Pages are
  * gathered into runs; a run is placed when it is full, when the next record does not continue it,
  * and before the thread would have to wait for more bytes. */
 bool postcopy_load_records(PostcopyChannel *pc, bool *eos, bool *end, GError **errp);
 
-/* The body of a RAM section on the main channel; listen thread. */
-bool postcopy_load_section(MigrationState *ms, GError **errp);
+/* The body of a RAM section on the main channel, whose reader r has to be; listen thread. */
+bool postcopy_load_section(MigrationState *ms, StreamReader *r, GError **errp);
 
 /* ---- postcopy-commands.c; incoming or listen thread ---- */
 

@@ -171,7 +171,7 @@ bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp
                        version_id, RAM_SECTION_VERSION);
     }
     if (postcopy_state(ms) >= POSTCOPY_LISTENING) {
-        return postcopy_load_section(ms, errp);
+        return postcopy_load_section(ms, r, errp);
     }
     ld->main.reader = r;
     while (!eos) {

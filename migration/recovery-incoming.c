@@ -53,7 +53,14 @@ bool recovery_send_bitmap(MigrationState *ms, const uint8_t *payload, uint16_t l
 bool recovery_resume(MigrationState *ms, GError **errp)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
+    bool paused;
 
+    pthread_mutex_lock(&ms->lock);
+    paused = pi->paused;
+    pthread_mutex_unlock(&ms->lock);
+    if (!paused) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "POSTCOPY_RESUME, but nothing was paused");
+    }
     if (gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT) &&
         (!postcopy_accept_preempt(ms, errp) || !postcopy_preempt_start(ms, errp))) {
         return false;
@@ -95,6 +102,10 @@ static void disconnect(MigrationState *ms, GError *why)
     if (l) {
         gw_listener_free(l);
     }
+    /* What the preempt thread said while it was shut down is no news of the next connection. */
+    pthread_mutex_lock(&ms->lock);
+    g_clear_error(&pi->preempt_error);
+    pthread_mutex_unlock(&ms->lock);
     /* The next connection knows nothing of what this one asked for last. */
     pthread_mutex_lock(&ms->in.rp_lock);
     pi->asked_block = NULL;
@@ -112,6 +123,20 @@ static GwListener *wait_for_listener(MigrationState *ms)
     return ms->in.abort_requested || ms->postcopy_incoming->give_up ? NULL : ms->in.listener;
 }
 
+/* False: it comes too late, there is a newer address to listen on, or the state is being freed. */
+static bool take_connection(MigrationState *ms, GwChannel *ch)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->in.next_listener || ms->in.abort_requested) {
+        return false;
+    }
+    gw_channel_set_name(ch, "main");
+    ms->in.channel = ch;
+    ms->in.rp_open = true;
+    return true;
+}
+
 StreamReader *recovery_wait(MigrationState *ms, GError *why)
 {
     GwListener *l;
@@ -123,15 +148,11 @@ StreamReader *recovery_wait(MigrationState *ms, GError *why)
         g_autoptr(GError) err = NULL;
         GwChannel *ch = gw_listener_accept(l, &err);
 
-        if (ch) {
-            gw_channel_set_name(ch, "main");
-            pthread_mutex_lock(&ms->lock);
-            ms->in.channel = ch;
-            ms->in.rp_open = true;
-            pthread_mutex_unlock(&ms->lock);
+        if (ch && take_connection(ms, ch)) {
             incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_RECOVER);
             return stream_reader_new(ch);
         }
+        g_clear_pointer(&ch, gw_channel_unref);
         pthread_mutex_lock(&ms->lock);
         ms->in.listener = g_steal_pointer(&ms->in.next_listener);
         pthread_mutex_unlock(&ms->lock);

@@ -91,6 +91,9 @@ static bool reconnect(MigrationState *ms, GError **errp)
     out->writer = stream_writer_new(ch);
     pthread_mutex_lock(&ms->lock);
     out->channel = ch;
+    if (out->quit) {
+        gw_channel_shutdown(ch); /* outgoing_quit() came before it had a channel to shut */
+    }
     pthread_mutex_unlock(&ms->lock);
     return true;
 }
@@ -229,6 +232,7 @@ bool recovery_read_bitmap(MigrationState *ms, StreamReader *r, RAMBlock *b, GErr
                        ", not in its mark", b->info.idstr, mark);
     }
     dirty_bitmap_from_received(b, received);
+    postcopy_canonicalise(b); /* a part of a huge page is of no use to a destination */
     pthread_mutex_lock(&ms->lock);
     b->bitmap_expected = false;
     ms->postcopy_source->bitmaps_missing--;

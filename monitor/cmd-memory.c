@@ -8,7 +8,7 @@
 
 static bool save(QmpCall *call, int vcpu, GError **errp)
 {
-    const GuestView view = {.machine = call->machine, .vcpu = vcpu};
+    const GuestView view = {.set = call->set, .vcpu = vcpu};
     const uint64_t addr = (uint64_t)qmp_arg_int(call, "val", 0);
     const int64_t size = qmp_arg_int(call, "size", 0);
 

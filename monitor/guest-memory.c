@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Guest memory for x, xp, memsave and pmemsave. The guest may run meanwhile: what is read is as
- * torn as what another vCPU would see. Main loop's thread.
+ * torn as what another vCPU would see. Memory that a postcopy has yet to bring: guest-wait.c.
+ * Main loop's thread.
  */
 #include "guest-memory.h"
 
@@ -9,26 +10,25 @@
 #include <stdio.h>
 
 #include "error.h"
-#include "machine.h"
+#include "monitor-set.h"
 
 #define PAGE 4096u
-#define CHUNK (64 * 1024u)
 
 static bool translate(const GuestView *v, uint64_t *addr)
 {
-    const AccelOps *accel = v->machine->accel;
+    Machine *m = v->set->machine;
     bool ok;
 
-    if (v->vcpu < 0 || !accel || !accel->vcpu_translate) {
+    if (v->vcpu < 0 || !m->accel || !m->accel->vcpu_translate) {
         return true;
     }
-    machine_lock(v->machine);
-    ok = accel->vcpu_translate(v->machine->vcpus[v->vcpu], *addr, addr);
-    machine_unlock(v->machine);
+    machine_lock(m);
+    ok = m->accel->vcpu_translate(m->vcpus[v->vcpu], *addr, addr);
+    machine_unlock(m);
     return ok;
 }
 
-bool guest_view_read(const GuestView *v, uint64_t addr, void *buf, uint64_t len)
+GuestRead guest_view_read(const GuestView *v, uint64_t addr, void *buf, uint64_t len)
 {
     uint8_t *to = buf;
 
@@ -36,12 +36,35 @@ bool guest_view_read(const GuestView *v, uint64_t addr, void *buf, uint64_t len)
         uint64_t phys = addr;
         uint64_t n = v->vcpu < 0 ? len : MIN(len, PAGE - addr % PAGE);
 
-        if (!translate(v, &phys) || !memory_read(v->machine->memory, phys, to, n, false)) {
-            return false;
+        if (!translate(v, &phys)) {
+            return GUEST_READ_NO_MEMORY;
+        }
+        if (!guest_wait(v->set, phys, n)) {
+            return GUEST_READ_NOT_YET;
+        }
+        if (!memory_read(v->set->machine->memory, phys, to, n, false)) {
+            return GUEST_READ_NO_MEMORY;
         }
         addr += n;
         to += n;
         len -= n;
+    }
+    return GUEST_READ_OK;
+}
+
+/* Holes in physical space are saved as 0xff, so that a dump over a hole has its size. */
+static bool check_read(const GuestView *v, GuestRead result, uint64_t addr, uint64_t done,
+                       uint64_t size, GError **errp)
+{
+    if (result == GUEST_READ_NOT_YET) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "memory at 0x%016" G_GINT64_MODIFIER "x has not arrived yet: it is still at "
+                       "the source of the postcopy migration", addr + done);
+    }
+    if (result == GUEST_READ_NO_MEMORY && v->vcpu >= 0) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Invalid addr 0x%016" G_GINT64_MODIFIER "x/size %" G_GUINT64_FORMAT
+                       " specified", addr, size);
     }
     return true;
 }
@@ -49,7 +72,7 @@ bool guest_view_read(const GuestView *v, uint64_t addr, void *buf, uint64_t len)
 bool guest_view_save(const GuestView *v, uint64_t addr, uint64_t size, const char *filename,
                      GError **errp)
 {
-    g_autofree uint8_t *buf = g_malloc(CHUNK);
+    g_autofree uint8_t *buf = g_malloc(GUEST_READ_MAX);
     FILE *f = fopen(filename, "wbe");
     bool ok = true;
 
@@ -57,14 +80,10 @@ bool guest_view_save(const GuestView *v, uint64_t addr, uint64_t size, const cha
         return gw_fail_errno(errp, GW_ERROR_IO, errno, "Could not open '%s'", filename);
     }
     for (uint64_t done = 0; ok && done < size;) {
-        uint64_t n = MIN(size - done, CHUNK);
+        uint64_t n = MIN(size - done, GUEST_READ_MAX);
 
-        /* Holes in physical space are saved as 0xff, so that a dump over a hole has its size. */
-        if (!guest_view_read(v, addr + done, buf, n) && v->vcpu >= 0) {
-            ok = gw_fail(errp, GW_ERROR_GENERIC,
-                         "Invalid addr 0x%016" G_GINT64_MODIFIER "x/size %" G_GUINT64_FORMAT
-                         " specified", addr, size);
-        } else if (fwrite(buf, 1, n, f) != n) {
+        ok = check_read(v, guest_view_read(v, addr + done, buf, n), addr, done, size, errp);
+        if (ok && fwrite(buf, 1, n, f) != n) {
             ok = gw_fail_errno(errp, GW_ERROR_IO, errno, "Could not write '%s'", filename);
         }
         done += n;

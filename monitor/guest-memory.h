@@ -8,19 +8,35 @@
 
 #include <glib.h>
 
-struct Machine;
+struct GuestWait;
+struct MonitorSet;
 
 /* How to read: vcpu < 0 means physical addresses. */
 typedef struct GuestView {
-    struct Machine *machine;
+    struct MonitorSet *set;
     int vcpu;
 } GuestView;
 
-/* Reads len bytes, at most up to the next page's begin are translated at a time. False if any of
- * them is not memory. Main loop's thread, machine lock not held. */
-bool guest_view_read(const GuestView *v, uint64_t addr, void *buf, uint64_t len);
+typedef enum GuestRead {
+    GUEST_READ_OK,
+    GUEST_READ_NO_MEMORY, /* some of it is not memory */
+    GUEST_READ_NOT_YET,   /* a postcopy has not brought some of it, and did not in half a second */
+} GuestRead;
+
+/* Longest piece that is read at once, bytes. */
+#define GUEST_READ_MAX (64 * 1024u)
+
+/* Reads len bytes, at most GUEST_READ_MAX; pages are translated one by one. Main loop's thread,
+ * machine lock not held. */
+GuestRead guest_view_read(const GuestView *v, uint64_t addr, void *buf, uint64_t len);
 /* Writes a piece of guest memory to a file; the file is replaced. */
 bool guest_view_save(const GuestView *v, uint64_t addr, uint64_t size, const char *filename,
                      GError **errp);
+
+/* guest-wait.c: waits a moment for memory that a postcopy has not brought yet; false: it is still
+ * missing. At most GUEST_READ_MAX bytes. */
+bool guest_wait(struct MonitorSet *set, uint64_t gpa, uint64_t len);
+/* Waits for the thread. After the engine has stopped: then nothing is missing any more. */
+void guest_wait_free(struct GuestWait *w);
 
 #endif

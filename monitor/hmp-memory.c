@@ -74,7 +74,7 @@ static void put_unit(HmpCall *call, uint64_t v, char format, unsigned size)
 
 static void dump(HmpCall *call, int vcpu)
 {
-    const GuestView view = {.machine = call->machine, .vcpu = vcpu};
+    const GuestView view = {.set = call->set, .vcpu = vcpu};
     const HmpFormat *f = &call->fmt;
     const unsigned size = unit_size(f);
     const unsigned per_line = size == 1 ? 8 : 16 / size;
@@ -83,10 +83,12 @@ static void dump(HmpCall *call, int vcpu)
     for (unsigned left = f->count; left > 0;) {
         unsigned n = MIN(left, per_line);
         uint8_t bytes[16];
+        const GuestRead got = guest_view_read(&view, addr, bytes, (uint64_t)n * size);
 
         hmp_printf(call, "%016" G_GINT64_MODIFIER "x:", addr);
-        if (!guest_view_read(&view, addr, bytes, (uint64_t)n * size)) {
-            hmp_printf(call, " Cannot access memory\n");
+        if (got != GUEST_READ_OK) {
+            hmp_printf(call, got == GUEST_READ_NOT_YET ? " Memory has not arrived yet\n"
+                                                       : " Cannot access memory\n");
             return;
         }
         for (unsigned i = 0; i < n; i++) {
@@ -124,7 +126,7 @@ void hmp_xp(HmpCall *call)
 
 static void save(HmpCall *call, int vcpu)
 {
-    const GuestView view = {.machine = call->machine, .vcpu = vcpu};
+    const GuestView view = {.set = call->set, .vcpu = vcpu};
     g_autoptr(GError) err = NULL;
 
     if (call->numbers[0] + call->numbers[1] < call->numbers[0]) {

@@ -8,6 +8,7 @@
  */
 #include "monitor-set.h"
 
+#include "guest-memory.h"
 #include "qmp.h"
 #include "vcpu.h"
 
@@ -77,6 +78,7 @@ void monitor_set_free(MonitorSet *set)
         g_source_destroy(set->source);
         g_source_unref(set->source);
     }
+    g_clear_pointer(&set->guest_wait, guest_wait_free);
     g_queue_clear_full(&set->events, put_event);
     g_ptr_array_unref(set->qmp);
     g_ptr_array_unref(set->chardevs);

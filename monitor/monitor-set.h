@@ -21,6 +21,7 @@ typedef struct MonitorSet {
     pthread_mutex_t lock; /* guards the two below */
     GQueue events;       /* of json_object, oldest first */
     GSource *source;     /* will send them; NULL: none scheduled */
+    struct GuestWait *guest_wait; /* guest-wait.c: pages that did not come in time; or NULL */
     bool reset_by_host;  /* system_reset is at work: machine lock */
 } MonitorSet;
 

@@ -152,6 +152,7 @@ def cppcheck(files):
         return [("cppcheck", "is not installed: ./configure --install-deps --deps-only --for=lint")]
     sources = [f for f in files if f.endswith(".c") and f.split("/")[0] in LAYERS]
     done = subprocess.run(["cppcheck", "--quiet", f"-j{os.cpu_count()}", "--std=c11",
+                           "--library=gtk",
                            "-D_GNU_SOURCE", "--template={file}: line {line}: {message} [{id}]",
                            *[f"--suppress={w}" for w in CPPCHECK_WRONG], "-Iinclude",
                            *[f"-I{f}" for f in LAYERS], *sources],

@@ -15,7 +15,10 @@
 
 #include "machine.h"
 #include "error.h"
+#include "vcpu-throttle.h"
 #include "vcpu.h"
+
+#define END_PATIENCE_NS INT64_C(200000000)
 
 typedef struct Notifier {
     RunStateNotify fn;
@@ -238,7 +241,7 @@ void runstate_end(RunStateMachine *rs)
 {
     pthread_mutex_lock(&rs->transition_lock);
     rs->ended = true;
-    vcpus_pause(rs->machine);
+    vcpus_pause_until(rs->machine, vcpu_now_ns() + END_PATIENCE_NS);
     pthread_mutex_unlock(&rs->transition_lock);
 }
 

@@ -62,7 +62,8 @@ void runstate_request_reset(RunStateMachine *rs);
 bool runstate_start_migrated(RunStateMachine *rs, GError **errp);
 
 /* The machine is about to be freed: pauses the guest for good. Neither state nor listeners hear of
- * it, and no later start has an effect. */
+ * it, and no later start has an effect. A vCPU that waits for a page of a postcopy stops when it
+ * has got one, which the end of the migration takes care of. */
 void runstate_end(RunStateMachine *rs);
 
 /* Listeners: called on the changing thread after the change, without any lock; must not block. The

@@ -230,6 +230,11 @@ static unsigned count_threads(Machine *m)
 
 void vcpus_pause(Machine *m)
 {
+    vcpus_pause_until(m, INT64_MAX);
+}
+
+void vcpus_pause_until(Machine *m, int64_t deadline_ns)
+{
     VcpuSched *s = m->sched;
 
     if (!s) {
@@ -240,7 +245,7 @@ void vcpus_pause(Machine *m)
     unsigned n = count_threads(m);
 
     pthread_mutex_lock(&s->lock);
-    while (s->nr_parked < n) {
+    while (s->nr_parked < n && vcpu_now_ns() < deadline_ns) {
         if (!vcpu_cond_wait_until(&s->parked, &s->lock, vcpu_now_ns() + REKICK_NS)) {
             pthread_mutex_unlock(&s->lock);
             kick_unparked(m);

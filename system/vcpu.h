@@ -38,6 +38,8 @@ void vcpus_destroy(Machine *m);
 /* Ask all vCPUs to stop and wait until they are parked; machine lock NOT held, not on a vCPU's
  * thread (there: runstate_request_stop). */
 void vcpus_pause(Machine *m);
+/* The same, but gives up at that time (monotonic ns): a vCPU may wait for a page of a postcopy. */
+void vcpus_pause_until(Machine *m, int64_t deadline_ns);
 void vcpus_resume(Machine *m);
 bool vcpus_running(Machine *m);
 /* The vCPUs park as soon as they can; nobody waits. Any thread, also a vCPU's own. */

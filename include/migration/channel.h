@@ -121,8 +121,9 @@ bool gw_cancel_is_triggered(const GwCancel *c);
 void gw_cancel_free(GwCancel *c);
 
 /* How fd:NAME finds its descriptor: returns an open descriptor that the channel takes over, or -1
- * with *errp. Numbers that were inherited are resolved by the engine itself when this is NULL. It also
- * gets paths of fd sets (/dev/fdset/N) of file: addresses; `flags` is the open(2) access mode. */
+ * with *errp. Numbers that were inherited are resolved by the engine itself when this is NULL. It
+ * also gets paths of fd sets (/dev/fdset/N) of file: addresses; `flags` is the open(2) access
+ * mode. */
 typedef int (*GwFdResolver)(void *opaque, const char *name, int flags, GError **errp);
 
 /* Opens the sending side of a channel. Blocks (tcp, unix, vsock) until connected, refused or
@@ -143,6 +144,8 @@ GwListener *gw_listener_new(const GwAddress *addr, int backlog, GwFdResolver fds
 GPtrArray *gw_listener_addresses(const GwListener *l);
 /* Waits for the next connection; NULL with GW_ERROR_CANCELLED after gw_listener_cancel(). */
 GwChannel *gw_listener_accept(GwListener *l, GError **errp);
+/* The same for at most timeout_ms (-1: for ever); NULL with GW_ERROR_IO when nobody came. */
+GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **errp);
 /* Ends a waiting accept and all later ones. Any thread. */
 void gw_listener_cancel(GwListener *l);
 void gw_listener_free(GwListener *l);

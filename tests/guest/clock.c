@@ -61,7 +61,8 @@ uint64_t clock_paravirtual_ns(void)
         __asm__ volatile("" : : : "memory");
         uint64_t delta = rdtsc() - pvclock_page.tsc;
         delta = pvclock_page.shift < 0 ? delta >> -pvclock_page.shift : delta << pvclock_page.shift;
-        ns = pvclock_page.system_time + (uint64_t)((unsigned __int128)delta * pvclock_page.mul >> 32);
+        ns = pvclock_page.system_time +
+             (uint64_t)((unsigned __int128)delta * pvclock_page.mul >> 32);
         __asm__ volatile("" : : : "memory");
     } while ((version & 1) || version != pvclock_page.version);
     return ns;

@@ -24,7 +24,7 @@ struct options {
     uint64_t rate;        /* MB/s of pages touched, all vCPUs together; 0: as fast as it goes */
     uint64_t stride;      /* pages */
     uint64_t seed;
-    uint64_t zero;        /* percent of pages that are zero (fill=random: 0, mixed: 50, zero: 100) */
+    uint64_t zero;        /* percent of pages that are zero (random: 0, mixed: 50, zero: 100) */
     uint64_t working_set; /* percent of each slice that the pattern touches */
     uint64_t write;       /* percent of operations that write */
     uint64_t cpus;

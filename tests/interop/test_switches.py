@@ -22,9 +22,11 @@ def ends(stock, direction):
 def test_without(machines, stock, direction, off):
     source, destination = ends(stock, direction)
     knobs = [word for name in off for word in ("-global", f"migration.{name}=off")]
-    a = machines(source, name="src", machine="none", mem="16M",
+    # A QEMU 10 source trips over its own description of the state without a configuration.
+    board = "none,suppress-vmdesc=on" if KNOBS[0] in off else "none"
+    a = machines(source, name="src", machine=board, mem="16M",
                  args=[*knobs, *switches(source, destination)]).start()
-    b = machines(destination, name="dst", machine="none", mem="16M", incoming="defer",
+    b = machines(destination, name="dst", machine=board, mem="16M", incoming="defer",
                  args=knobs).start()
     migration.migrate(a, b)
     assert b.run_state() == "running"

@@ -42,6 +42,7 @@ typedef struct ToyMachine {
     GString *in_statuses;
     char *failed;       /* incoming_failed message */
     unsigned starts;    /* times the guest was started; run_lock */
+    uint64_t pass;      /* the last that was told of; run_lock */
 } ToyMachine;
 
 static inline void toy_lock(void *o)
@@ -125,6 +126,16 @@ static inline void toy_status(void *o, bool incoming, MigrationStatus status)
     pthread_mutex_lock(&m->run_lock);
     g_string_append_printf(incoming ? m->in_statuses : m->statuses, "%s ",
                            gw_migration_status_name(status));
+    pthread_mutex_unlock(&m->run_lock);
+}
+
+static inline void toy_pass(void *o, uint64_t pass)
+{
+    ToyMachine *m = o;
+
+    pthread_mutex_lock(&m->run_lock);
+    g_assert(pass == 2 || pass == m->pass + 1); /* the first is not told of */
+    m->pass = pass;
     pthread_mutex_unlock(&m->run_lock);
 }
 
@@ -227,6 +238,7 @@ static inline const MigrationHostOps *toy_host_ops(void)
         .is_running = toy_is_running,
         .autostart = toy_autostart,
         .status_changed = toy_status,
+        .pass_started = toy_pass,
         .incoming_failed = toy_failed,
     };
     return &ops;

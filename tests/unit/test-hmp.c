@@ -36,8 +36,8 @@ static const Case cases[] = {
     {"migrate_continue pre-switchover", "Error: Migration not in expected state: none\r\n"},
     {"migrate_continue bogus", "Error: invalid parameter value: bogus\r\n"},
     {"migrate_incoming tcp:0:0", "Error: '-incoming' was not specified on the command line\r\n"},
-    {"migrate_start_postcopy", "Error: Enable postcopy with migrate_set_capability before the start "
-                               "of migration\r\n"},
+    {"migrate_start_postcopy",
+     "Error: Enable postcopy with migrate_set_capability before the start of migration\r\n"},
     {"migrate_pause", "Error: migrate-pause is currently only supported during postcopy-active or "
                       "postcopy-recover state\r\n"},
     {"migrate_recover", "migrate_recover: string expected\r\n"
@@ -303,6 +303,80 @@ static void test_sizes(void)
     }
 }
 
+static void test_times(void)
+{
+    static const struct {
+        uint64_t ns;
+        const char *text;
+    } times[] = {{0, "0 ns"}, {999, "999 ns"}, {1000, "1 us"}, {45384, "45.4 us"},
+                 {999499, "999 us"}, {999600, "1 ms"}, {13900000, "13.9 ms"},
+                 {5000000000, "5 s"}, {7200000000000, "7200 s"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(times); i++) {
+        g_autofree char *text = hmp_time_text(times[i].ns);
+
+        g_assert_cmpstr(text, ==, times[i].text);
+    }
+}
+
+/* What a destination shows of a postcopy: a summary, and with -a a picture. */
+static void test_latency(void)
+{
+    static const MigrationLatency l = {
+        .faults = 1041, .mean_ns = 66100, .p50_ns = 31999, .p99_ns = 2047999, .max_ns = 3910000,
+        .dist = {[0] = 1, [4] = 1000, [5] = 30, [10] = 9, [23] = 1}, .nr_vcpus = 2,
+        .vcpu_mean_ns = {0, 50100}, .vcpu_blocktime_ms = {0, 129}, .non_vcpu_mean_ns = 114000,
+        .blocktime_ms = 7, .request_ns = 6130, .transfer_ns = 45400, .place_ns = 14600,
+    };
+    static const MigrationLatency empty = {.nr_vcpus = 1};
+    HmpCall call = {.out = g_string_new(NULL)};
+
+    hmp_put_latency(&call, &l);
+    hmp_put_blocktime(&call, &l);
+    g_assert_cmpstr(call.out->str, ==,
+                    "Page faults: \t\tcount=1041, mean=66.1 us, p50<=32 us, p99<=2.05 ms, "
+                    "max=3.91 ms\n"
+                    "  Time went to: \trequest=6.13 us, transfer=45.4 us, place=14.6 us\n"
+                    "postcopy blocktime: 7 ms\n"
+                    "postcopy vcpu blocktime: 0, 129 ms\n");
+    g_string_truncate(call.out, 0);
+    hmp_put_latency_all(&call, &l);
+    g_assert_true(g_str_has_prefix(
+        call.out->str, "postcopy vcpu latency: 0 ns, 50.1 us\n"
+                       "postcopy non-vcpu latency: 114 us\n"
+                       "postcopy latency distribution:\n"
+                       "       0 .. 2 us          1 #\n"
+                       "    2 us .. 4 us          0\n"));
+    g_assert_nonnull(strstr(call.out->str, "   16 us .. 32 us      1000 "
+                            "########################################\n"
+                            "   32 us .. 64 us        30 ##\n"));
+    g_assert_nonnull(strstr(call.out->str, "  512 us .. 1 ms          0\n"
+                                           "    1 ms .. 2 ms          9 #\n"));
+    g_assert_true(g_str_has_suffix(call.out->str, "     8 s ..               1 #\n"));
+    g_string_truncate(call.out, 0);
+    hmp_put_latency(&call, &empty);
+    hmp_put_latency_all(&call, &empty);
+    g_assert_cmpstr(call.out->str, ==, "Page faults: \t\tcount=0\n"
+                                       "postcopy vcpu latency: 0 ns\n"
+                                       "postcopy non-vcpu latency: 0 ns\n");
+    g_string_free(call.out, TRUE);
+}
+
+static void test_preempt(void)
+{
+    static const MigrationPreemptInfo all = {1, 2, 3, 4, 5, 6, 7, 8, 9}, urgent = {10};
+    HmpCall call = {.out = g_string_new(NULL)};
+
+    hmp_put_preempt(&call, &urgent);
+    hmp_put_preempt(&call, &all);
+    g_assert_cmpstr(call.out->str, ==,
+                    "  Urgent Pages: \tpreempt=10\n"
+                    "  Urgent Pages: \tpreempt=1\n"
+                    "    Hints: \t\toffered=2, consumed=3, hit=4, dropped=5\n"
+                    "    Prefetch: \t\toffered=6, sent=7, hit=8, useless=9\n");
+    g_string_free(call.out, TRUE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -317,5 +391,8 @@ int main(int argc, char **argv)
     ADD("long-line", test_long_line);
     ADD("completion", test_completion);
     g_test_add_func("/hmp/sizes", test_sizes);
+    g_test_add_func("/hmp/times", test_times);
+    g_test_add_func("/hmp/latency", test_latency);
+    g_test_add_func("/hmp/preempt", test_preempt);
     return g_test_run();
 }

@@ -27,7 +27,11 @@ static void assert_moved(ToyMachine *src, ToyMachine *dst)
 {
     g_autofree char *src_error = NULL;
     g_autofree char *dst_error = NULL;
+    MigrationInfo info;
 
+    gw_migration_query(src->ms, &info);
+    g_assert_cmpuint(info.ram.dirty_sync_count, ==, src->pass);
+    gw_migration_info_clear(&info);
     g_assert_cmpint(toy_out_status(src, &src_error), ==, MIGRATION_STATUS_COMPLETED);
     g_assert_cmpstr(src_error, ==, NULL);
     g_assert_cmpint(toy_in_status(dst, &dst_error), ==, MIGRATION_STATUS_COMPLETED);

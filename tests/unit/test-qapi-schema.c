@@ -2,6 +2,7 @@
 /* The schema, the option table, the handlers and the replies agree. */
 #include "monitor-fixture.h"
 
+#include "monitor-info.h"
 #include "qmp-handlers.h"
 #include "runstate.h"
 
@@ -267,6 +268,106 @@ static void test_replies(Fixture *f, gconstpointer data)
     }
 }
 
+static json_object *checked_reply(const MigrationInfo *in, const MigrationInfo *out)
+{
+    g_autoptr(GError) err = NULL;
+    json_object *r = monitor_migration_reply(in, out);
+
+    qapi_check(command("query-migrate")->ret, r, "query-migrate", &err);
+    g_assert_no_error(err);
+    return r;
+}
+
+static uint64_t number(json_object *o, const char *key)
+{
+    json_object *v = jo_get(o, key);
+
+    g_assert_nonnull(v);
+    return json_object_get_uint64(v);
+}
+
+static uint64_t nth(json_object *o, const char *key, size_t i)
+{
+    return json_object_get_uint64(json_object_array_get_idx(jo_get(o, key), i));
+}
+
+/* What the destination of a postcopy shows, and what only when it has completed. */
+static void test_postcopy_latency(Fixture *f, gconstpointer data)
+{
+    const MigrationInfo none = {.status = MIGRATION_STATUS_NONE};
+    MigrationInfo in = {
+        .status = MIGRATION_STATUS_POSTCOPY_ACTIVE,
+        .has_latency = true,
+        .latency = {.faults = 3, .mean_ns = 5000, .dist = {0, 1, 2}, .nr_vcpus = 2,
+                    .vcpu_mean_ns = {4000, 7000}, .vcpu_blocktime_ms = {12, 34},
+                    .non_vcpu_mean_ns = 9, .blocktime_ms = 11, .request_ns = 1000,
+                    .transfer_ns = 3000, .place_ns = UINT64_MAX},
+    };
+    json_object *r = checked_reply(&none, &none), *split;
+
+    g_assert_cmpint(json_object_object_length(r), ==, 0);
+    json_object_put(r);
+
+    r = checked_reply(&in, &none);
+    g_assert_cmpuint(number(r, "postcopy-latency"), ==, 5000);
+    g_assert_cmpuint(number(r, "postcopy-non-vcpu-latency"), ==, 9);
+    g_assert_cmpuint(json_object_array_length(jo_get(r, "postcopy-latency-dist")), ==, 24);
+    g_assert_cmpuint(nth(r, "postcopy-latency-dist", 2), ==, 2);
+    g_assert_cmpuint(json_object_array_length(jo_get(r, "postcopy-vcpu-latency")), ==, 2);
+    g_assert_cmpuint(nth(r, "postcopy-vcpu-latency", 1), ==, 7000);
+    split = jo_get(r, "postcopy-latency-split");
+    g_assert_cmpuint(number(split, "request"), ==, 1000);
+    g_assert_cmpuint(number(split, "transfer"), ==, 3000);
+    g_assert_true(number(split, "place") == UINT64_MAX);
+    g_assert_null(jo_get(r, "postcopy-blocktime"));
+    json_object_put(r);
+
+    in.status = MIGRATION_STATUS_COMPLETED;
+    in.has_blocktime = true;
+    r = checked_reply(&in, &none);
+    g_assert_cmpuint(number(r, "postcopy-blocktime"), ==, 11);
+    g_assert_cmpuint(nth(r, "postcopy-vcpu-blocktime", 1), ==, 34);
+    g_assert_null(jo_get(r, "postcopy-preempt"));
+    json_object_put(r);
+}
+
+static void test_postcopy_preempt(Fixture *f, gconstpointer data)
+{
+    const MigrationInfo none = {.status = MIGRATION_STATUS_NONE};
+    const MigrationInfo out = {
+        .status = MIGRATION_STATUS_COMPLETED, .has_ram = true, .has_times = true,
+        .has_preempt = true, .preempt = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+    };
+    static const char *const keys[] = {
+        "urgent-pages", "hints-offered", "hints-consumed", "hints-hit", "hints-dropped",
+        "prefetch-offered", "prefetch-sent", "prefetch-hit", "prefetch-useless",
+    };
+    json_object *r = checked_reply(&none, &out), *p = jo_get(r, "postcopy-preempt");
+
+    g_assert_cmpint(json_object_object_length(p), ==, G_N_ELEMENTS(keys));
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        g_assert_cmpuint(number(p, keys[i]), ==, i + 1);
+    }
+    g_assert_null(jo_get(r, "postcopy-latency"));
+    json_object_put(r);
+}
+
+/* Out-of-band are the commands that free what hangs, and no other. */
+static void test_oob(Fixture *f, gconstpointer data)
+{
+    static const char *const oob[] = {
+        "migrate-pause", "migrate-recover", "yank", "query-yank", NULL,
+    };
+    unsigned n = 0;
+
+    for (const QapiCommand *c = qapi_commands; c->name; c++) {
+        g_assert_cmpint(c->oob, ==, g_strv_contains(oob, c->name));
+        g_assert_cmpint(c->oob, ==, jo_get(entity(c->name), "allow-oob") != NULL);
+        n += c->oob;
+    }
+    g_assert_cmpuint(n, ==, g_strv_length((char **)oob));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -279,5 +380,8 @@ int main(int argc, char **argv)
     ADD("round-trip", test_round_trip);
     ADD("words", test_words);
     ADD("replies", test_replies);
+    ADD("postcopy-latency", test_postcopy_latency);
+    ADD("postcopy-preempt", test_postcopy_preempt);
+    ADD("oob", test_oob);
     return g_test_run();
 }

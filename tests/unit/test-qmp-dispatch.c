@@ -106,6 +106,22 @@ static const Case cases[] = {
     {CMD("migrate-recover", "{}"), "Parameter 'uri' is missing", NULL},
     {CMD("migrate-recover", "{\"uri\":\"tcp:127.0.0.1:0\"}"),
      "Migrate recover can only be run when postcopy is paused.", NULL},
+    {CMD("yank", "{}"), "Parameter 'instances' is missing", NULL},
+    {CMD("yank", "{\"instances\":[]}"), NULL, NULL},
+    {CMD("yank", "{\"instances\":[{\"type\":\"bogus\"}]}"),
+     "Parameter 'type' does not accept value 'bogus'", NULL},
+    {CMD("yank", "{\"instances\":[{\"type\":\"chardev\"}]}"),
+     "Parameter 'instances[0].id' is missing", NULL},
+    {CMD("yank", "{\"instances\":[{\"type\":\"chardev\",\"id\":\"x\"}]}"), "Instance not found",
+     "DeviceNotFound"},
+    {CMD("yank", "{\"instances\":[{\"type\":\"migration\",\"id\":\"x\"}]}"),
+     "Parameter 'instances[0].id' is unexpected", NULL},
+    {CMD("yank", "{\"instances\":[{\"type\":\"migration\"}]}"), "Instance not found",
+     "DeviceNotFound"},
+    {CMD("set-action", "{}"), NULL, NULL},
+    {CMD("set-action", "{\"panic\":\"pause\",\"watchdog\":\"none\"}"), NULL, NULL},
+    {CMD("set-action", "{\"shutdown\":\"bogus\"}"),
+     "Parameter 'shutdown' does not accept value 'bogus'", NULL},
     {CMD("getfd", "{\"fdname\":\"a\"}"), "No file descriptor supplied via SCM_RIGHTS", NULL},
     {CMD("add-fd", "{}"), "No file descriptor supplied via SCM_RIGHTS", NULL},
     {CMD("closefd", "{\"fdname\":\"a\"}"), "File descriptor named 'a' not found", NULL},
@@ -260,6 +276,22 @@ static void test_run_state(Fixture *f, gconstpointer data)
     json_object_put(r);
 }
 
+/* What is not named stays. */
+static void test_actions(Fixture *f, gconstpointer data)
+{
+    fixture_negotiate(f);
+    json_object_put(fixture_send(f, CMD("set-action", "{\"shutdown\":\"pause\"}")));
+    g_assert_true(f->m.no_shutdown);
+    g_assert_false(f->m.no_reboot);
+    json_object_put(fixture_send(f, CMD("set-action", "{\"reboot\":\"shutdown\"}")));
+    g_assert_true(f->m.no_shutdown);
+    g_assert_true(f->m.no_reboot);
+    json_object_put(fixture_send(f, CMD("set-action", "{\"reboot\":\"reset\","
+                                                      "\"shutdown\":\"poweroff\"}")));
+    g_assert_false(f->m.no_shutdown);
+    g_assert_false(f->m.no_reboot);
+}
+
 static void test_descriptors(Fixture *f, gconstpointer data)
 {
     json_object *r, *sets;
@@ -303,6 +335,7 @@ int main(int argc, char **argv)
     ADD("parameters", test_parameters);
     ADD("events", test_events);
     ADD("run-state", test_run_state);
+    ADD("actions", test_actions);
     ADD("descriptors", test_descriptors);
     return g_test_run();
 }

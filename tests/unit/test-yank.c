@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * yank: ends a connection that hangs in every phase; afterwards the guest is on exactly one side, or
- * waits on one side and runs on none when that side cannot know.
+ * yank: ends a connection that hangs in every phase. Afterwards the guest runs on one side at most,
+ * and waits for its user where neither side can know.
  */
 #include "pair-fixture.h"
 

@@ -30,7 +30,7 @@ class Machine:
         self.cpus = cpus
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"gw-{name}-", dir=root or "/tmp"))
         self.process = self.qmp = self.serial = None
-        self.accel = accel or (environment.accel() if machine != "none" else None)
+        self.accel = accel or (environment.accel() if not machine.startswith("none") else None)
         self.argv = [*wrapper, *self.command, "-M", machine, "-m", mem, "-name", name,
                      "-nodefaults", "-no-user-config", "-display", "none",
                      "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
@@ -38,7 +38,7 @@ class Machine:
             self.argv += ["-accel", self.accel]
         if cpus != 1:
             self.argv += ["-smp", str(cpus)]
-        if machine != "none" and serial:
+        if not machine.startswith("none") and serial:
             make = {"file": SerialFile, "socket": SerialSocket}[serial]
             self.serial = make(self.dir / "serial")
             self.argv += self.serial.argument()

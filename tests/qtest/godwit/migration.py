@@ -53,10 +53,10 @@ def listen(destination, uri):
 
 def wait_moved(source, destination, timeout=120):
     """Until both ends are completed and the guest runs on the destination; the source's reply."""
-    info = wait_status(source, "completed", timeout=timeout)
+    wait_status(source, "completed", timeout=timeout)
     wait_status(destination, "completed", timeout=timeout)
     destination.wait_run_state("running", "paused", "prelaunch")
-    return info
+    return source.qmp.cmd("query-migrate")
 
 
 def migrate(source, destination, uri=None, timeout=120):

@@ -6,13 +6,17 @@ and after a recovery 2 and 3. A thread per direction; `cut` and `stall` come fro
 import socket
 import struct
 import threading
+import time
+
+CHUNK = 65536
 
 
 class _Link:
     """One connection through the proxy."""
 
-    def __init__(self, near, far):
+    def __init__(self, near, far, rate):
         self.ends = (near, far)
+        self.rate = rate
         self.open = threading.Event()
         self.open.set()
         self.bytes = [0, 0]  # to the destination, back
@@ -21,10 +25,12 @@ class _Link:
 
     def _forward(self, way, here, there):
         try:
-            while data := here.recv(65536):
+            while data := here.recv(CHUNK):
                 self.open.wait()
                 there.sendall(data)
                 self.bytes[way] += len(data)
+                if self.rate and way == 0:
+                    time.sleep(len(data) / self.rate)
             there.shutdown(socket.SHUT_WR)
         except OSError:
             self.cut()
@@ -42,8 +48,11 @@ class _Link:
 
 
 class Proxy:
-    def __init__(self, uri=None):
+    """`rates`: bytes/s to the destination, by connection number; others are as fast as it goes."""
+
+    def __init__(self, uri=None, rates=None):
         self.links = []
+        self.rates = rates or {}
         self.target = None
         if uri:
             self.forward_to(uri)
@@ -67,9 +76,13 @@ class Proxy:
             except OSError:
                 near.close()
                 continue
+            rate = self.rates.get(len(self.links))
             for s in (near, far):
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.links.append(_Link(near, far))
+                if rate:  # a slow line holds little
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHUNK)
+            self.links.append(_Link(near, far, rate))
 
     def cut(self, *numbers, reset=False):
         """Breaks these connections (all without numbers): closed, or reset, as seen by both ends."""
