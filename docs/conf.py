@@ -5,6 +5,9 @@ author = "the godwit project"
 copyright = "the godwit project, GPL-2.0-or-later"
 extensions = ["sphinx.ext.graphviz"]
 graphviz_output_format = "svg"
+graphviz_dot_args = [f"-{what}fontname=sans-serif" for what in "GNE"] + [
+    "-Nfontsize=11", "-Efontsize=10", "-Nstyle=filled", "-Nfillcolor=white", "-Ncolor=#1f5fa8",
+    "-Ecolor=#57606a", "-Nheight=0.35", "-Earrowsize=0.7"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "live migration for virtual machines", "page_width": "70em"}

@@ -126,7 +126,8 @@ static bool wait_for_missing(MigrationState *ms, GError **errp)
     LOCK_GUARD(&ms->lock);
 
     while (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) && pi->preempt_channel &&
-           !pi->preempt_ended && !pi->preempt_error && !ms->in.pause_requested && !ms->in.abort_requested) {
+           !pi->preempt_ended && !pi->preempt_error && !ms->in.pause_requested &&
+           !ms->in.abort_requested) {
         pthread_cond_wait(&ms->in.cond, &ms->lock);
     }
     ok = __atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) == 0;

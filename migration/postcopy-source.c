@@ -49,8 +49,8 @@ typedef struct Pace {
     uint64_t start_bytes;
 } Pace;
 
-/* The bytes of the next part. Where the limit is used up it waits, and what is asked for meanwhile goes
- * out page by page: the limit is the background's. */
+/* The bytes of the next part. Where the limit is used up it waits, and what is asked for meanwhile
+ * goes out page by page: the limit is the background's. */
 static uint64_t pace(MigrationState *ms, StreamWriter *w, Pace *p)
 {
     const uint64_t limit = gw_param_get(ms, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH);

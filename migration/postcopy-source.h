@@ -61,7 +61,8 @@ void postcopy_source_free(MigrationState *ms);
 
 /* postcopy-switch.c; migration thread */
 bool postcopy_switch(MigrationState *ms, StreamWriter *w, GError **errp);
-/* A host page of which a part is dirty becomes dirty as a whole: it is sent and placed as a whole. */
+/* A host page of which a part is dirty becomes dirty as a whole: it is sent and placed as a
+ * whole. */
 void postcopy_canonicalise(RAMBlock *b);
 /* postcopy-source.c: all that follows; true: completed. */
 bool postcopy_run(MigrationState *ms, GError **errp);
@@ -76,7 +77,8 @@ bool postcopy_request(MigrationState *ms, RAMBlock *b, uint64_t start, uint32_t 
                       GError **errp);
 /* Migration thread: the next queued request. PageSourceFn. */
 bool postcopy_queue_next(void *ms, PageRange *range);
-/* Whether a page is queued that was not sent meanwhile; those that were are dropped. ms->lock held. */
+/* Whether a page is queued that was not sent meanwhile; those that were are dropped. ms->lock
+ * held. */
 bool postcopy_queue_waits(MigrationState *ms);
 void postcopy_queue_clear(MigrationState *ms);
 

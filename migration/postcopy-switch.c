@@ -5,8 +5,8 @@
  * Migration thread; the machine lock only while devices are saved into memory.
  * Wire: spec stream 1.7, commands 3.4, ram 2.8 (discard list).
  *
- * The guest may run here again until the last byte of the package is on its way. From then on it may
- * not, whatever happens: the destination may be running it.
+ * The guest may run here again until the last byte of the package is on its way. From then on it
+ * may not, whatever happens: the destination may be running it.
  */
 #include "postcopy-source.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Waits for guest memory that a postcopy has not brought yet, but not for long: the main loop, which
- * also has to carry out migrate-recover and yank, must not hang on a page that is still at the
- * source. A thread of its own touches the pages, so that they are asked for; what it does not get
- * in time it goes on waiting for, and until then further reads are refused at once.
- * The thread takes no locks. Everything else here: main loop's thread.
+ * Waits for guest memory that a postcopy has not brought yet, but not for long: the main loop,
+ * which also has to carry out migrate-recover and yank, must not hang on a page that is still at
+ * the source. A thread of its own touches the pages, so that they are asked for; what it does not
+ * get in time it goes on waiting for, and until then further reads are refused at once. The thread
+ * takes no locks. Everything else here: main loop's thread.
  */
 #include "guest-memory.h"
 

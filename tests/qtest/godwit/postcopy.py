@@ -50,6 +50,12 @@ def enable(source, destination, mode="vanilla", extra=(), background=BACKGROUND)
     migration.set_parameters(source, max_postcopy_bandwidth=background)
 
 
+def listening(destination):
+    """The URI of the TCP port on which it listens now."""
+    address = destination.qmp.cmd("query-migrate")["socket-address"][0]
+    return f"tcp:127.0.0.1:{address['port']}"
+
+
 def begin(source, uri, when="at once"):
     """Starts the migration, and the switch to postcopy: `at once`, or in `mid-pass`, when part of
     the memory has come and part of that is stale again."""

@@ -14,11 +14,13 @@ CHUNK = 65536
 class _Link:
     """One connection through the proxy."""
 
-    def __init__(self, near, far, rate):
+    def __init__(self, near, far, rate, hold):
         self.ends = (near, far)
         self.rate = rate
-        self.open = threading.Event()
-        self.open.set()
+        self.open = (threading.Event(), threading.Event())  # to the destination, back
+        for gate in self.open:
+            if not hold:
+                gate.set()
         self.bytes = [0, 0]  # to the destination, back
         for way, (a, b) in enumerate(((near, far), (far, near))):
             threading.Thread(target=self._forward, args=(way, a, b), daemon=True).start()
@@ -26,13 +28,15 @@ class _Link:
     def _forward(self, way, here, there):
         try:
             while data := here.recv(CHUNK):
-                self.open.wait()
+                self.open[way].wait()
                 there.sendall(data)
                 self.bytes[way] += len(data)
                 if self.rate and way == 0:
                     time.sleep(len(data) / self.rate)
+            self.open[way].wait()
             there.shutdown(socket.SHUT_WR)
         except OSError:
+            self.open[way].wait()
             self.cut()
 
     def cut(self, reset=False):
@@ -44,7 +48,8 @@ class _Link:
             except OSError:
                 pass
             s.close()
-        self.open.set()
+        for gate in self.open:
+            gate.set()
 
 
 class Proxy:
@@ -53,6 +58,7 @@ class Proxy:
     def __init__(self, uri=None, rates=None):
         self.links = []
         self.rates = rates or {}
+        self.hold = False  # new connections begin stalled
         self.target = None
         if uri:
             self.forward_to(uri)
@@ -82,22 +88,26 @@ class Proxy:
                 if rate:  # a slow line holds little
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHUNK)
-            self.links.append(_Link(near, far, rate))
+            self.links.append(_Link(near, far, rate, self.hold))
 
     def cut(self, *numbers, reset=False):
         """Breaks these connections (all without numbers): closed, or reset, as seen by both ends."""
         for link in [self.links[n] for n in numbers] if numbers else list(self.links):
             link.cut(reset)
 
-    def stall(self, *numbers):
-        """From now on these connections are open and nothing gets through."""
-        for link in [self.links[n] for n in numbers] if numbers else list(self.links):
-            link.open.clear()
+    def stall(self, *numbers, ways=(0, 1)):
+        """From now on these connections are open and nothing gets through: to the destination (0),
+        back (1), or either way."""
+        self._gates("clear", numbers, ways)
 
-    def flow(self, *numbers):
+    def flow(self, *numbers, ways=(0, 1)):
         """Ends a stall."""
+        self._gates("set", numbers, ways)
+
+    def _gates(self, action, numbers, ways):
         for link in [self.links[n] for n in numbers] if numbers else list(self.links):
-            link.open.set()
+            for way in ways:
+                getattr(link.open[way], action)()
 
     def close(self):
         try:

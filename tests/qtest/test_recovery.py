@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The network breaks in the middle of a postcopy, and nothing is lost: both sides pause, a new
+connection takes over, and in the end the guest runs on exactly one side and all its memory is right.
+
+Random moments come from a seed that is printed; GODWIT_SEED repeats a run, GODWIT_REPEAT makes it
+longer."""
+import os
+import random
+import time
+
+import pytest
+
+from godwit import migration, postcopy, workload
+from godwit.proxy import Proxy
+from godwit.qmp import QMPError
+
+SEED = int(os.environ.get("GODWIT_SEED", random.randrange(1 << 32)))
+MODES = ["vanilla", "everything"]
+
+
+@pytest.fixture
+def rng(request):
+    """Random numbers of this test's own, the same for the same seed."""
+    print(f"GODWIT_SEED={SEED}")
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture
+def broken(pair):
+    """A maker of (source, destination, network between them), ready to `begin`."""
+    nets = []
+
+    def make(mode="vanilla", background=postcopy.BACKGROUND, ram="48M", mem=32, **options):
+        a, b = pair(ram=ram, mem=mem, report=100, **options)
+        postcopy.enable(a, b, mode, background=background)
+        b.qmp.cmd("migrate-incoming", {"uri": "tcp:127.0.0.1:0", "exit-on-error": False})
+        nets.append(Proxy(postcopy.listening(b)))
+        return a, b, nets[-1]
+
+    yield make
+    for net in nets:
+        net.close()
+
+
+def start(a, b, net):
+    postcopy.begin(a, net.uri)
+    postcopy.wait_running(a, b)
+    postcopy.wait_requests(a, 5)
+
+
+def wait_paused(*machines):
+    for machine in machines:
+        migration.wait_status(machine, "postcopy-paused")
+
+
+def reconnect(a, b, net):
+    """A new address on the destination, and the source told to go on there."""
+    b.qmp.cmd("migrate-recover", {"uri": "tcp:127.0.0.1:0"})
+    net.forward_to(postcopy.listening(b))
+    a.qmp.cmd("migrate", {"uri": net.uri, "resume": True})
+
+
+def finish(a, b):
+    migration.set_parameters(a, max_postcopy_bandwidth=0)
+    info = migration.wait_moved(a, b)
+    postcopy.check_moved(a, b)
+    workload.verify(b)
+    return info
+
+
+def settle(a, b, net):
+    """Whatever broke: recovers until it is over; the VMM that has the guest, which is verified."""
+    for _ in range(20):
+        states = postcopy.wait_rest(a), postcopy.wait_rest(b)
+        assert not (postcopy.runs(a) and postcopy.runs(b)), f"the guest runs on both sides: {states}"
+        if states != ("postcopy-paused", "postcopy-paused"):
+            break
+        reconnect(a, b, net)
+        migration.set_parameters(a, max_postcopy_bandwidth=0)
+        migration.wait_status(a, "postcopy-active", "postcopy-paused", "completed")
+    # The last word of the destination may be lost: it has all the guest, and the source cannot know.
+    assert states in (("completed", "completed"), ("failed", "failed"),
+                      ("postcopy-paused", "completed")), (
+        states, a.qmp.cmd("query-migrate"), b.qmp.cmd("query-migrate"))
+    owner = postcopy.wait_owner(a, b)
+    assert owner is (a if states[0] == "failed" else b)
+    workload.verify(owner)
+    return owner
+
+
+CHANNELS = {"both": (), "main": (0,), "preempt": (1,)}
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("mode, channels", [
+    ("vanilla", "main"), ("everything", "both"), ("everything", "main"), ("everything", "preempt")])
+def test_a_lost_channel_pauses_both_ends_and_a_new_one_goes_on(broken, mode, channels, reset):
+    a, b, net = broken(mode)
+    start(a, b, net)
+    net.cut(*CHANNELS[channels], reset=reset)
+    wait_paused(a, b)
+    for vm in (a, b):
+        assert vm.qmp.cmd("query-migrate")["error-desc"]
+    assert b.run_state() == "running" and a.run_state() != "running"
+    reconnect(a, b, net)
+    finish(a, b)
+    assert "postcopy-recover" in b.qmp.statuses()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_migrate_pause(broken, mode, side):
+    a, b, net = broken(mode)
+    start(a, b, net)
+    (a if side == "source" else b).qmp.cmd("migrate-pause")
+    wait_paused(a, b)
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_twice(broken, mode):
+    a, b, net = broken(mode)
+    start(a, b, net)
+    for _ in range(2):
+        net.cut()
+        wait_paused(a, b)
+        reconnect(a, b, net)
+        migration.wait_status(a, "postcopy-active")
+        migration.wait_status(b, "postcopy-active")
+        time.sleep(0.05)
+    finish(a, b)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_recovery_that_breaks_is_tried_again(broken, mode):
+    a, b, net = broken(mode)
+    start(a, b, net)
+    net.cut()
+    wait_paused(a, b)
+    # A connection on which nothing comes through: the source waits for the destination's bitmaps.
+    b.qmp.cmd("migrate-recover", {"uri": "tcp:127.0.0.1:0"})
+    net.forward_to(postcopy.listening(b))
+    net.hold = True
+    a.qmp.cmd("migrate", {"uri": net.uri, "resume": True})
+    migration.wait_status(a, "postcopy-recover")
+    migration.wait_status(b, "postcopy-recover")
+    net.hold = False
+    net.cut()
+    wait_paused(a, b)
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_migrate_pause_in_the_middle_of_a_recovery(broken, side):
+    a, b, net = broken("everything")
+    start(a, b, net)
+    net.cut()
+    wait_paused(a, b)
+    net.hold = True
+    reconnect(a, b, net)
+    migration.wait_status(a, "postcopy-recover")
+    migration.wait_status(b, "postcopy-recover")
+    (a if side == "source" else b).qmp.cmd("migrate-pause")
+    net.hold = False
+    net.flow()
+    wait_paused(a, b)
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+def test_a_source_that_cannot_reconnect_stays_paused_and_says_why(broken):
+    a, b, net = broken()
+    start(a, b, net)
+    net.cut()
+    wait_paused(a, b)
+    a.qmp.cmd("migrate", {"uri": net.uri.rsplit(":", 1)[0] + ":1", "resume": True})
+    time.sleep(0.1)
+    wait_paused(a)
+    assert "refused" in a.qmp.cmd("query-migrate")["error-desc"]
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+def test_a_second_migrate_recover_replaces_the_address(broken):
+    a, b, net = broken("preempt")
+    start(a, b, net)
+    net.cut()
+    wait_paused(a, b)
+    b.qmp.cmd("migrate-recover", {"uri": f"unix:{b.dir}/never"})
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+def test_commands_in_the_wrong_state_are_refused(broken):
+    a, b, net = broken()
+    wrong = [(a, "migrate-pause", None), (b, "migrate-recover", {"uri": "tcp:127.0.0.1:0"}),
+             (a, "migrate", {"uri": net.uri, "resume": True})]
+    for vm, command, arguments in wrong:
+        with pytest.raises(QMPError):
+            vm.qmp.cmd(command, arguments)
+    start(a, b, net)
+    for vm, command, arguments in wrong[1:]:
+        with pytest.raises(QMPError):
+            vm.qmp.cmd(command, arguments)
+    with pytest.raises(QMPError, match="cannot cancel|ostcopy"):
+        a.qmp.cmd("migrate_cancel")
+    finish(a, b)
+
+
+def test_a_paused_source_does_not_run_the_guest_again(broken):
+    a, b, net = broken()
+    start(a, b, net)
+    net.cut()
+    wait_paused(a, b)
+    for command, arguments in (("cont", None), ("migrate", {"uri": net.uri}),
+                               ("migrate_cancel", None)):
+        with pytest.raises(QMPError):
+            a.qmp.cmd(command, arguments)
+    assert postcopy.wait_owner(a, b) is b
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_yank_frees_a_network_that_hangs(broken, mode):
+    a, b, net = broken(mode, background=0)
+    postcopy.begin(a, net.uri)
+    postcopy.wait_running(a, b)
+    net.stall()
+    time.sleep(0.2)
+    for vm in (a, b):
+        info = vm.qmp.cmd("query-migrate")
+        assert info["status"] == "postcopy-active", info
+        assert {"type": "migration"} in vm.qmp.cmd("query-yank")
+    for vm in (a, b):
+        vm.qmp.cmd("yank", {"instances": [{"type": "migration"}]})
+    wait_paused(a, b)
+    reconnect(a, b, net)
+    finish(a, b)
+
+
+@pytest.mark.parametrize("way", ["cut", "cut main", "cut preempt", "reset", "pause source",
+                                 "pause destination"])
+def test_at_a_random_moment(broken, rng, way):
+    for _ in range(postcopy.repeats()):
+        a, b, net = broken("everything", background=24 << 20)
+        moment = rng.uniform(0, 0.6)
+        print(f"{way} after {moment:.6f} s")
+        postcopy.begin(a, net.uri)
+        time.sleep(moment)
+        break_it(a, b, net, way)
+        settle(a, b, net)
+        end(a, b, net)
+
+
+@pytest.mark.parametrize("way", ["cut", "pause source", "pause destination"])
+def test_in_the_last_100_ms(broken, rng, way):
+    for _ in range(postcopy.repeats()):
+        a, b, net = broken("everything", ram="32M", mem=16, background=24 << 20)
+        moment = rng.uniform(0, 0.12)
+        print(f"{way} {moment:.6f} s after less than 100 ms were left")
+        start(a, b, net)
+        while a.qmp.cmd("query-migrate")["ram"]["remaining"] > 2400 << 10:
+            time.sleep(0.001)
+        time.sleep(moment)
+        break_it(a, b, net, way)
+        settle(a, b, net)
+        end(a, b, net)
+
+
+def break_it(a, b, net, way):
+    """Does `way`. A pause that comes too early or too late is refused, and that is right."""
+    verb, _, what = way.partition(" ")
+    if verb == "pause":
+        try:
+            (a if what == "source" else b).qmp.cmd("migrate-pause")
+        except QMPError:
+            pass
+        return
+    numbers = [n for n in CHANNELS.get(what, ()) if n < len(net.links)]
+    if numbers or not what:
+        net.cut(*numbers, reset=verb == "reset")
+
+
+def end(a, b, net):
+    net.close()
+    a.close()
+    b.close()
