@@ -100,14 +100,28 @@ def pytest(tally, builddir, suite):
     if not report.exists():
         tally.add(suite, "pytest did not run to its end", "fail")
         return
-    cases = xml.etree.ElementTree.parse(report).getroot().iter("testcase")
-    for case in cases:
-        kinds = {child.tag for child in case}
-        bad = kinds & {"failure", "error"}
-        result = "fail" if bad else "skip" if "skipped" in kinds else "pass"
-        tally.add(suite, f"{case.get('classname')}::{case.get('name')}", result)
+    for case, result in pytest_results(report):
+        if result == "fail" and passes_alone(python, folder, case, env):
+            # Said aloud, because it is worth a look: these machines are small and shared.
+            print(f"SECOND TRY {suite}: {case} failed in the suite and passed alone", flush=True)
+            result = "pass"
+        tally.add(suite, case, result)
     if code not in (0, 1, 5):
         tally.add(suite, f"pytest ended with code {code}", "fail")
+
+
+def pytest_results(report):
+    """(file::test[parameters], pass|fail|skip) of each case."""
+    for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+        kinds = {child.tag for child in case}
+        bad = kinds & {"failure", "error"}
+        name = f"{case.get('classname').split('.')[-1]}.py::{case.get('name')}"
+        yield name, "fail" if bad else "skip" if "skipped" in kinds else "pass"
+
+
+def passes_alone(python, folder, case, env):
+    return run([python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
+                f"{folder}/{case}"], env=env) == 0
 
 
 def prepare_trixie(log):

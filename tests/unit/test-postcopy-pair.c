@@ -135,7 +135,7 @@ static void test_postcopy(gconstpointer data)
     r.dst = dst = toy_machine_new(PAGES, true);
     fill(src);
     src->dev.b = 99;
-    toy_set_param(src, MIGRATION_PARAM_MAX_BANDWIDTH, 64 << 20);
+    toy_set_param(src, MIGRATION_PARAM_MAX_BANDWIDTH, 8 << 20); /* room for a slow machine */
     toy_guest_run(src, 42, 200);
     start_pair(src, dst, c);
     reader = g_thread_new("reader", reader_thread, &r);
@@ -173,7 +173,7 @@ static void test_recover(gconstpointer data)
     r.dst = dst = toy_machine_new(PAGES, true);
     fill(src);
     toy_start(src, NULL);
-    toy_set_param(src, MIGRATION_PARAM_MAX_BANDWIDTH, 16 << 20);
+    toy_set_param(src, MIGRATION_PARAM_MAX_BANDWIDTH, 8 << 20);
     toy_set_param(src, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH, 20 << 20);
     start_pair(src, dst, c);
     while (toy_in_status(dst, NULL) != MIGRATION_STATUS_POSTCOPY_ACTIVE ||
