@@ -53,8 +53,7 @@ def sized(row):
         return common.Machine(command, name=name, accel="kvm", mem=f"{row['ram']}M",
                               kernel=environment.guest_elf(),
                               append=" ".join(f"{k}={v}" for k, v in words.items()),
-                              serial="socket", incoming=incoming, args=args,
-                              wrapper=common.WRAPPER)
+                              serial="socket", incoming=incoming, args=args)
     return make
 
 
@@ -65,8 +64,10 @@ def move(a, b, hello):
     cpu = a.cpu_seconds(), b.cpu_seconds()
     start = time.monotonic()
     a.qmp.cmd("migrate", {"uri": target})
-    info = migration.wait_moved(a, b)
+    migration.wait_status(a, "completed")
+    migration.wait_status(b, "completed")
     wall = time.monotonic() - start
+    info = migration.wait_moved(a, b)
     source, target = a.cpu_seconds() - cpu[0], b.cpu_seconds() - cpu[1]
     after = felt.read(b, hello["felt"], hello["tsc_khz"])
     gb = max(info["ram"]["normal-bytes"], 1) / 1e9
@@ -156,6 +157,7 @@ def main():
     p.add_argument("--json")
     args = p.parse_args()
     os.environ.setdefault("GODWIT_BUILD", args.builddir)
+    common.go_ahead()
     vmms = {"stock": common.stock_command(args.stock), "godwit": environment.godwit_bin()}
     for vmm, command in vmms.items():
         print(f"{vmm}: {common.version_of(command)}", flush=True)

@@ -53,6 +53,7 @@ def main():
     os.environ.setdefault("GODWIT_BUILD", str((TOP / args.builddir).resolve()))
     if environment.accel() != "kvm":
         sys.exit("bench: a comparison with stock QEMU needs /dev/kvm")
+    postcopy_run.go_ahead()
     vmms = {"stock": postcopy_run.stock_command(args.stock), "godwit": environment.godwit_bin()}
     versions = {vmm: postcopy_run.version_of(c) for vmm, c in vmms.items()}
     print("\n".join(f"{vmm}: {v}" for vmm, v in versions.items()), flush=True)

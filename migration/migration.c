@@ -187,20 +187,22 @@ static GwChannel *connect_now(MigrationState *ms, const GwAddress *addr, GError 
     return ch;
 }
 
-/* A paused postcopy gets a new address; its thread connects. */
+/* A paused postcopy gets a new address; its thread connects. The status changes before this returns:
+ * who looks then must not take the old pause for a new one. */
 static bool migrate_resume(MigrationState *ms, const GwAddress *addr, GError **errp)
 {
-    LOCK_GUARD(&ms->lock);
+    bool paused;
 
-    if (ms->out.status != MIGRATION_STATUS_POSTCOPY_PAUSED) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "Cannot resume if there is no paused migration");
+    pthread_mutex_lock(&ms->lock);
+    paused = ms->out.status == MIGRATION_STATUS_POSTCOPY_PAUSED;
+    if (paused) {
+        g_clear_pointer(&ms->postcopy_source->resume_address, gw_address_free);
+        ms->postcopy_source->resume_address = gw_address_copy(addr);
     }
-    if (ms->postcopy_source->resume_address) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "There's a migration process in progress");
-    }
-    ms->postcopy_source->resume_address = gw_address_copy(addr);
-    pthread_cond_broadcast(&ms->out.cond);
-    return true;
+    pthread_mutex_unlock(&ms->lock);
+    return (paused && outgoing_set_status(ms, MIGRATION_STATUS_POSTCOPY_PAUSED,
+                                          MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP)) ||
+           gw_fail(errp, GW_ERROR_GENERIC, "Cannot resume if there is no paused migration");
 }
 
 /* Postcopy needs pages to be asked for, and preempt a second connection. */

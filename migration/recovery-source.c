@@ -63,7 +63,7 @@ static bool wait_for_resume(MigrationState *ms)
 {
     LOCK_GUARD(&ms->lock);
 
-    while (!ms->postcopy_source->resume_address && !ms->out.quit) {
+    while (ms->out.status != MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP && !ms->out.quit) {
         outgoing_wait(ms, -1);
     }
     if (ms->out.quit) {
@@ -192,8 +192,6 @@ bool recovery_wait_and_resume(MigrationState *ms, GError *why, GError **errp)
                            "left in postcopy-paused: the guest is the destination's, and pages of "
                            "it are only here");
         }
-        outgoing_set_status(ms, MIGRATION_STATUS_POSTCOPY_PAUSED,
-                            MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP);
         if (resume(ms, &err)) {
             return true;
         }
