@@ -187,8 +187,8 @@ static GwChannel *connect_now(MigrationState *ms, const GwAddress *addr, GError 
     return ch;
 }
 
-/* A paused postcopy gets a new address; its thread connects. The status changes before this returns:
- * who looks then must not take the old pause for a new one. */
+/* A paused postcopy gets a new address; its thread connects. The status changes before this
+ * returns: who looks then must not take the old pause for a new one. */
 static bool migrate_resume(MigrationState *ms, const GwAddress *addr, GError **errp)
 {
     bool paused;

@@ -232,6 +232,7 @@ static bool load_direct(RamLoad *ld, RamLoadChannel *ch, uint64_t page, size_t h
         ram_load_mark(d.b, first, d.page - first + (d.have == GW_TARGET_PAGE_SIZE), false);
         ch->run += d.page - first;
         ch->next_page = d.page + 1;
+        ram_load_ahead(ld, d.b, ch->next_page, ch->run);
         if (!hit) {
             ram_load_end_run(ch);
             ch->expect = SPECULATE_FIRST;

@@ -211,6 +211,9 @@ void ram_load_cleanup(void *opaque)
 {
     MigrationState *ms = opaque;
 
+    if (ms->ram_load) {
+        ram_load_ahead_free(ms->ram_load->ahead);
+    }
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         g_clear_pointer(&ram_block_at(ms, i)->received, g_free);
         g_clear_pointer(&ram_block_at(ms, i)->known_zero, g_free);

@@ -30,7 +30,11 @@ typedef struct RamLoadChannel {
     uint64_t expect;    /* pages that one direct read may expect */
 } RamLoadChannel;
 
+/* ram-load-ahead.c: the thread that makes memory ahead of a long run. */
+typedef struct RamLoadAhead RamLoadAhead;
+
 struct RamLoad {
+    RamLoadAhead *ahead; /* NULL until a run was long */
     MigrationState *ms;
     RamLoadChannel main;
     ZeroPageFn is_zero;
@@ -58,6 +62,12 @@ void ram_load_find_zero(RAMBlock *b);
 void ram_load_zero_pages(RamLoad *ld, RAMBlock *b, uint64_t page, uint64_t n);
 /* How many of pages [page, page + n) at the front are zero and may be scribbled on. */
 uint64_t ram_load_scribble_pages(RamLoad *ld, RAMBlock *b, uint64_t page, uint64_t n);
+
+/* ram-load-ahead.c; incoming thread */
+RamLoadAhead *ram_load_ahead_new(void);
+void ram_load_ahead_free(RamLoadAhead *a);
+/* `run` pages came in a row, the last of them before `page`: more of them are likely. */
+void ram_load_ahead(RamLoad *ld, const RAMBlock *b, uint64_t page, unsigned run);
 
 /* ram-load-fast.c */
 /* Handles the CONTINUE records that lie complete in the reader's buffer. */
