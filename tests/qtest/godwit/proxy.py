@@ -64,6 +64,7 @@ class Proxy:
             self.forward_to(uri)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}"
+        self.lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def forward_to(self, uri):
@@ -77,22 +78,29 @@ class Proxy:
                 near = self.listener.accept()[0]
             except OSError:
                 return
-            try:
-                far = socket.create_connection(self.target)
-            except OSError:
-                near.close()
-                continue
-            rate = self.rates.get(len(self.links))
-            for s in (near, far):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if rate:  # a slow line holds little
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHUNK)
-            self.links.append(_Link(near, far, rate, self.hold))
+            # Whoever sees that the destination has the connection also finds its link.
+            with self.lock:
+                self._link(near)
+
+    def _link(self, near):
+        try:
+            far = socket.create_connection(self.target)
+        except OSError:
+            near.close()
+            return
+        rate = self.rates.get(len(self.links))
+        for s in (near, far):
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if rate:  # a slow line holds little
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHUNK)
+        self.links.append(_Link(near, far, rate, self.hold))
 
     def cut(self, *numbers, reset=False):
         """Breaks these connections (all without numbers): closed, or reset, as seen by both ends."""
-        for link in [self.links[n] for n in numbers] if numbers else list(self.links):
+        with self.lock:
+            links = [self.links[n] for n in numbers] if numbers else list(self.links)
+        for link in links:
             link.cut(reset)
 
     def stall(self, *numbers, ways=(0, 1)):
