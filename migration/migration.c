@@ -44,6 +44,14 @@ bool outgoing_is_running(MigrationState *ms)
     return outgoing_status_is_running(outgoing_status(ms));
 }
 
+void outgoing_status_changed(MigrationState *ms, MigrationStatus to)
+{
+    trace_event(migration_set_state, "new state %s", gw_migration_status_name(to));
+    if (ms->host.status_changed) {
+        ms->host.status_changed(ms->host_opaque, false, to);
+    }
+}
+
 bool outgoing_set_status(MigrationState *ms, MigrationStatus from, MigrationStatus to)
 {
     bool changed;
@@ -56,10 +64,7 @@ bool outgoing_set_status(MigrationState *ms, MigrationStatus from, MigrationStat
     }
     pthread_mutex_unlock(&ms->lock);
     if (changed) {
-        trace_event(migration_set_state, "new state %s", gw_migration_status_name(to));
-        if (ms->host.status_changed) {
-            ms->host.status_changed(ms->host_opaque, false, to);
-        }
+        outgoing_status_changed(ms, to);
     }
     return changed;
 }

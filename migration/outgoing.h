@@ -17,6 +17,9 @@ MigrationStatus outgoing_status(MigrationState *ms);
 
 /* Changes the status if it is `from` now (compare and swap); tells the host. ms->lock not held. */
 bool outgoing_set_status(MigrationState *ms, MigrationStatus from, MigrationStatus to);
+
+/* Tells the trace and the host of a change made under ms->lock; not held here. */
+void outgoing_status_changed(MigrationState *ms, MigrationStatus to);
 /* Keeps the first error; takes ownership. */
 void outgoing_set_error(MigrationState *ms, GError *err);
 bool outgoing_cancel_requested(MigrationState *ms);

@@ -45,17 +45,25 @@ static void disconnect(MigrationState *ms)
     g_clear_pointer(&ch, gw_channel_unref);
 }
 
+/*
+ * One step under the lock: a pause or yank meant the lost connection if it came before, and means
+ * the next one if it comes after.
+ */
 static void pause_with(MigrationState *ms, GError *why)
 {
-    const MigrationStatus now = outgoing_status(ms);
+    Outgoing *out = &ms->out;
 
     disconnect(ms);
     pthread_mutex_lock(&ms->lock);
-    g_clear_error(&ms->out.error);
-    ms->out.error = why;
-    ms->out.pause_requested = ms->out.yanked = false;
+    g_clear_error(&out->error);
+    out->error = why;
+    out->pause_requested = out->yanked = false;
+    gw_cancel_free(out->cancel);
+    out->cancel = gw_cancel_new();
+    out->status = MIGRATION_STATUS_POSTCOPY_PAUSED;
+    pthread_cond_broadcast(&out->cond);
     pthread_mutex_unlock(&ms->lock);
-    outgoing_set_status(ms, now, MIGRATION_STATUS_POSTCOPY_PAUSED);
+    outgoing_status_changed(ms, MIGRATION_STATUS_POSTCOPY_PAUSED);
 }
 
 /* Until `migrate` with resume gave an address; false: the state is being freed. */
@@ -68,10 +76,6 @@ static bool wait_for_resume(MigrationState *ms)
     }
     if (ms->out.quit) {
         return false;
-    }
-    if (gw_cancel_is_triggered(ms->out.cancel)) { /* a yank ended the last attempt */
-        gw_cancel_free(ms->out.cancel);
-        ms->out.cancel = gw_cancel_new();
     }
     g_clear_pointer(&ms->postcopy_source->address, gw_address_free);
     ms->postcopy_source->address = g_steal_pointer(&ms->postcopy_source->resume_address);
