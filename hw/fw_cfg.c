@@ -2,7 +2,8 @@
 /*
  * fw_cfg: what firmware and kernels may ask of the machine, by ports 0x510 (selector) and 0x511
  * (data) and by DMA at 0x514. Numbers and structures are those of Linux's public header
- * linux/qemu_fw_cfg.h. Items are constant; a guest can only read them.
+ * linux/qemu_fw_cfg.h. Items are constant once the machine is made; a guest can only read
+ * them.
  *
  * The items' selector, offset and length come from the guest: all are bounded at each access.
  * Machine lock held. Section fw_cfg version 2 with fw_cfg/dma, which has version 0, and with ACPI
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "loader.h"
 
 #define FW_CFG_PORT 0x510
 #define FW_CFG_DMA_PORT 0x514
@@ -46,7 +48,6 @@ static void add_items(FwCfg *s)
 {
     const Machine *m = s->machine;
     const MachineConfig *c = m->config;
-    const char *cmdline = c->append ? c->append : "";
     const uint32_t no_files = 0;
 
     add_item(s, FW_CFG_SIGNATURE, "QEMU", FW_CFG_SIG_SIZE);
@@ -56,9 +57,18 @@ static void add_items(FwCfg *s)
     add_le(s, FW_CFG_NOGRAPHIC, c->nographic, 2);
     add_le(s, FW_CFG_NB_CPUS, m->nr_vcpus, 2);
     add_le(s, FW_CFG_MAX_CPUS, m->nr_vcpus, 2);
+    add_item(s, FW_CFG_FILE_DIR, &no_files, sizeof(no_files));
+}
+
+/* Later than the rest: the board's devices add words to the command line. */
+static void add_cmdline(FwCfg *s)
+{
+    g_autofree char *cmdline = loader_cmdline(s->machine);
+
+    g_clear_pointer(&s->items[FW_CFG_CMDLINE_SIZE], g_bytes_unref);
+    g_clear_pointer(&s->items[FW_CFG_CMDLINE_DATA], g_bytes_unref);
     add_le(s, FW_CFG_CMDLINE_SIZE, strlen(cmdline) + 1, 4);
     add_item(s, FW_CFG_CMDLINE_DATA, cmdline, strlen(cmdline) + 1);
-    add_item(s, FW_CFG_FILE_DIR, &no_files, sizeof(no_files));
 }
 
 static void select_item(FwCfg *s, uint16_t key)
@@ -259,6 +269,7 @@ static void fw_cfg_reset(void *opaque)
 {
     FwCfg *s = opaque;
 
+    add_cmdline(s);
     select_item(s, FW_CFG_SIGNATURE);
     s->dma_addr = 0;
 }

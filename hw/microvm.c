@@ -105,7 +105,7 @@ static bool microvm_init(Machine *m, GError **errp)
     return check_props(m->config, errp) && microvm_memory_init(s, errp) &&
            fw_cfg_new(m, errp) && (!s->acpi || acpi_ged_new(m, errp)) &&
            (!machine_config_prop_bool(m->config, "rtc", false) || mc146818_new(m, errp)) &&
-           add_serial(m, errp) && loader_init(m, errp);
+           add_serial(m, errp) && microvm_mptable(m, errp) && loader_init(m, errp);
 }
 
 static bool microvm_post_incoming(Machine *m, GError **errp)

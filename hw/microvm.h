@@ -23,4 +23,7 @@ bool microvm_memory_init(MicrovmState *s, GError **errp);
 bool microvm_memory_fit(MicrovmState *s, GError **errp);
 void microvm_memory_free(MicrovmState *s);
 
+/* microvm-mptable.c: the table that tells a directly booted kernel of processors and lines. */
+bool microvm_mptable(Machine *m, GError **errp);
+
 #endif

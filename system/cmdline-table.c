@@ -45,9 +45,13 @@ const CmdlineOption cmdline_options[] = {
     OPT("no-acpi", NULL, cmdline_no_acpi, "the same as -machine acpi=off"),
 
     /* ---- what it boots ---- */
-    OPT("kernel", "FILE", cmdline_kernel, "boots an ELF file with a PVH entry"),
-    OPT("append", "STRING", cmdline_append, "the kernel's command line, taken literally"),
-    OPT("initrd", "FILE", cmdline_initrd, "the initial ram disk, the PVH boot's first module"),
+    OPT("kernel", "FILE", cmdline_kernel,
+        "boots an ELF file with a PVH entry, or a Linux bzImage by its 64-bit entry"),
+    OPT("append", "STRING", cmdline_append,
+        "the kernel's command line, taken literally; a microvm adds where its virtio devices are, "
+        "unless it has auto-kernel-cmdline=off"),
+    OPT("initrd", "FILE", cmdline_initrd,
+        "the initial ram disk: PVH's first module, or the bzImage's initrd"),
     OPT("bios", "FILE", cmdline_bios,
         "a raw image: 512 bytes with a boot signature run at 0x7c00 in real mode"),
     OPT("drive", "file=FILE[,format=raw][,if=ide|none][,id=ID][,readonly=on|off]", cmdline_drive,

@@ -35,6 +35,7 @@ BootImages *boot_images_new(void)
     BootImages *b = g_new0(BootImages, 1);
 
     b->images = g_ptr_array_new_with_free_func(image_free);
+    b->words = g_string_new(NULL);
     return b;
 }
 
@@ -42,6 +43,7 @@ void boot_images_free(BootImages *b)
 {
     if (b) {
         g_ptr_array_unref(b->images);
+        g_string_free(b->words, TRUE);
         g_free(b);
     }
 }
@@ -148,6 +150,9 @@ static bool set_entry(Machine *m, GError **errp)
     if (b->mode == BOOT_PVH && !x86_set_pvh_entry(m->vcpus[0], b->entry, b->start_info)) {
         return gw_fail(errp, GW_ERROR_GENERIC, "cannot set the PVH entry state of vCPU 0");
     }
+    if (b->mode == BOOT_LINUX && !x86_set_linux_entry(m->vcpus[0], &b->linux_entry)) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "cannot set the 64-bit Linux entry of vCPU 0");
+    }
     if (b->mode == BOOT_SECTOR && !x86_set_realmode_entry(m->vcpus[0], 0, 0x7c00)) {
         return gw_fail(errp, GW_ERROR_GENERIC, "cannot set the boot sector entry of vCPU 0");
     }
@@ -216,6 +221,28 @@ GBytes *loader_read_file(const char *path, uint64_t max, GError **errp)
     return NULL;
 }
 
+static bool load_kernel(Machine *m, GError **errp)
+{
+    const char *path = m->config->kernel;
+    g_autoptr(GBytes) file = loader_read_file(path, m->ram_size, errp);
+    gsize len;
+
+    if (!file) {
+        return false;
+    }
+    const uint8_t *data = g_bytes_get_data(file, &len);
+
+    if (elf_is_elf(data, len)) {
+        return loader_pvh(m, file, errp);
+    }
+    if (linux_is_bzimage(data, len)) {
+        return loader_linux(m, file, errp);
+    }
+    return gw_fail(errp, GW_ERROR_UNSUPPORTED,
+                   "kernel '%s' is neither an ELF file (vmlinux, with a PVH entry) nor a Linux "
+                   "bzImage", path);
+}
+
 bool loader_init(Machine *m, GError **errp)
 {
     const MachineConfig *c = m->config;
@@ -230,7 +257,7 @@ bool loader_init(Machine *m, GError **errp)
                        c->append ? "-append" : "-initrd");
     }
     if (c->kernel) {
-        if (!loader_pvh(m, errp)) {
+        if (!load_kernel(m, errp)) {
             return false;
         }
     } else if (m->nr_vcpus && !loader_bootsector(m, &sector, errp)) {

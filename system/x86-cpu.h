@@ -29,6 +29,7 @@ enum { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_NB_SEGS };
 #define X86_CR0_PG (1U << 31)
 #define X86_CR4_PAE (1U << 5)
 #define X86_CR4_OSFXSR (1U << 9)
+#define X86_EFER_LME (1U << 8)
 #define X86_EFER_LMA (1U << 10)
 #define X86_EFLAGS_RESERVED (1U << 1)
 #define X86_EFLAGS_VM (1U << 17)

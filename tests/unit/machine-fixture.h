@@ -23,6 +23,7 @@ typedef struct FakeCPU {
     uint64_t kicks;    /* atomic */
     uint32_t eip, ebx; /* of x86_set_pvh_entry */
     uint16_t cs, ip;
+    X86LinuxEntry linux_entry;
 } FakeCPU;
 
 static int fake_init_failures; /* how many more vcpu_run calls fail: atomic */
@@ -87,6 +88,7 @@ static bool fake_vcpu_reset(VCPU *cpu, GError **errp)
     FakeCPU *f = cpu->accel;
 
     f->eip = f->ebx = f->cs = f->ip = 0;
+    f->linux_entry = (X86LinuxEntry){ 0 };
     return true;
 }
 
@@ -123,6 +125,14 @@ bool x86_set_realmode_entry(VCPU *cpu, uint16_t cs, uint16_t ip)
 
     f->cs = cs;
     f->ip = ip;
+    return true;
+}
+
+bool x86_set_linux_entry(VCPU *cpu, const X86LinuxEntry *at)
+{
+    FakeCPU *f = cpu->accel;
+
+    f->linux_entry = *at;
     return true;
 }
 

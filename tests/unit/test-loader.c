@@ -176,8 +176,8 @@ static void test_pvh(void)
     g_assert_cmpmem(cmdline, 8, "ramdisk!", 8);
     g_assert_true(memory_read(m->memory, info[6], cmdline, 8, false));
     g_assert_cmpstr(cmdline, ==, "hello=1");
-    g_assert_cmpuint(info[12], ==, 3);
-    g_assert_true(memory_read(m->memory, info[10] + 2 * sizeof(map), map, sizeof(map), false));
+    g_assert_cmpuint(info[12], ==, 4);
+    g_assert_true(memory_read(m->memory, info[10] + 3 * sizeof(map), map, sizeof(map), false));
     g_assert_cmphex(map[0], ==, 0x100000);
     g_assert_cmphex(map[0] + map[1], ==, TEST_RAM_SIZE);
 
@@ -284,7 +284,7 @@ static void test_messages(void)
 
     static const BadCase cases[] = {
         { .kernel = "missing", .error = "missing" },
-        { .kernel = "junk", .error = "not an ELF file" },
+        { .kernel = "junk", .error = "neither an ELF file" },
         { .kernel = "no-note", .error = "no PVH entry" },
         { .kernel = "high", .error = "do not fit" },
         { .kernel = "huge-bss", .error = "do not fit" },
