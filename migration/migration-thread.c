@@ -194,6 +194,7 @@ static bool iterate(MigrationState *ms, StreamWriter *w, bool *postcopy, GError 
     bool converged, done;
 
     pace_start(ms, w, &pace);
+    cpu_throttle_start(ms);
     for (;;) {
         if (outgoing_cancel_requested(ms)) {
             return gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
@@ -393,6 +394,7 @@ static void finish(MigrationState *ms, bool ok, GError *err)
             g_error_free(err);
         }
     }
+    cpu_throttle_end(ms); /* first: a guest that stays here gets its time back at once */
     close_channel(ms, ok);
     handed_over = postcopy_is_handed_over(ms);
     postcopy_source_free(ms);

@@ -44,9 +44,13 @@ bool gw_capability_get(MigrationState *ms, MigrationCapability cap)
     return ms->options.caps[cap];
 }
 
-/* The whole set as it would become; no lock needed, it is the caller's copy. */
-static bool capabilities_check(const bool *caps, GError **errp)
+/* The whole set as it would become: the caller's copy. */
+static bool capabilities_check(const MigrationState *ms, const bool *caps, GError **errp)
 {
+    if (caps[MIGRATION_CAP_AUTO_CONVERGE] && !ms->host.set_throttle) {
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED,
+                       "Capability 'auto-converge': this machine cannot slow its vCPUs down");
+    }
     if (caps[MIGRATION_CAP_POSTCOPY_PREEMPT] && !caps[MIGRATION_CAP_POSTCOPY_RAM]) {
         return gw_fail(errp, GW_ERROR_GENERIC, "Postcopy preempt requires postcopy-ram");
     }
@@ -109,7 +113,7 @@ bool gw_capabilities_set(MigrationState *ms, const MigrationCapabilityChange *ch
     for (size_t i = 0; i < n; i++) {
         caps[changes[i].cap] = changes[i].on;
     }
-    if (!capabilities_check(caps, errp)) {
+    if (!capabilities_check(ms, caps, errp)) {
         return false;
     }
     memcpy(ms->options.caps, caps, sizeof(caps));
@@ -130,6 +134,13 @@ char *gw_param_get_str(MigrationState *ms, MigrationParameter param)
     return g_strdup(ms->options.params[param].str ? ms->options.params[param].str : "");
 }
 
+static bool max_throttle_fail(GError **errp)
+{
+    return gw_fail(errp, GW_ERROR_GENERIC,
+                   "Option max-cpu-throttle expects an integer in the range of "
+                   "cpu-throttle-initial to 99");
+}
+
 static bool param_check(const MigrationParamChange *c, GError **errp)
 {
     const MigrationParamDesc *d = gw_param_desc(c->param);
@@ -146,6 +157,9 @@ static bool param_check(const MigrationParamChange *c, GError **errp)
                        "Option %s expects an integer in the range of 0 to (2000 * 1000) ms",
                        d->name);
     }
+    if (c->param == MIGRATION_PARAM_MAX_CPU_THROTTLE) {
+        return max_throttle_fail(errp);
+    }
     if (d->unit == UNIT_PERCENT) {
         return gw_fail(errp, GW_ERROR_GENERIC,
                        "Option %s expects an integer in the range of %" G_GUINT64_FORMAT
@@ -154,6 +168,18 @@ static bool param_check(const MigrationParamChange *c, GError **errp)
     return gw_fail(errp, GW_ERROR_GENERIC,
                    "Option %s expects a value between %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
                    d->name, c->param == MIGRATION_PARAM_ANNOUNCE_STEP ? 0 : d->min, d->max);
+}
+
+/* What `param` will be after the changes; options.lock held. */
+static uint64_t value_after(const OptionValues *o, const MigrationParamChange *changes, size_t n,
+                            MigrationParameter param)
+{
+    uint64_t v = o->params[param].num;
+
+    for (size_t i = 0; i < n; i++) {
+        v = changes[i].param == param ? changes[i].value.num : v;
+    }
+    return v;
 }
 
 bool gw_params_set(MigrationState *ms, const MigrationParamChange *changes, size_t n, GError **errp)
@@ -165,6 +191,10 @@ bool gw_params_set(MigrationState *ms, const MigrationParamChange *changes, size
     }
     LOCK_GUARD(&ms->options.lock);
 
+    if (value_after(&ms->options, changes, n, MIGRATION_PARAM_MAX_CPU_THROTTLE) <
+        value_after(&ms->options, changes, n, MIGRATION_PARAM_CPU_THROTTLE_INITIAL)) {
+        return max_throttle_fail(errp);
+    }
     for (size_t i = 0; i < n; i++) {
         MigrationParamValue *v = &ms->options.params[changes[i].param];
 

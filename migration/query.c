@@ -119,6 +119,7 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
     if (status_is_active_like(out->status) || out->status == MIGRATION_STATUS_COMPLETED) {
         fill_times(ms, info);
         fill_ram(ms, info);
+        info->cpu_throttle_percentage = cpu_throttle_percent(ms);
         if (out->had_postcopy) {
             fill_preempt(ms, info);
         }

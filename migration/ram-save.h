@@ -24,6 +24,7 @@ struct RamSave {
     uint64_t *scratch;      /* for a sync: one bit per page of the largest block */
     int64_t rate_start_ns;  /* window of dirty_pages_rate */
     uint64_t rate_pages;    /* pages found dirty in it */
+    uint64_t found_pages;   /* pages that the last sync found dirty anew */
     RamSender main;
     bool in_postcopy;       /* the guest is stopped for good: no more syncs */
     bool recent_left;       /* postcopy: pages of the last round may be left */

@@ -72,6 +72,7 @@ bool ram_dirty_sync(MigrationState *ms, GError **errp)
             return false;
         }
     }
+    rs->found_pages = new_pages;
     measure_rate(rs, new_pages);
     return true;
 }
@@ -235,6 +236,7 @@ bool ram_save_pending(void *opaque, bool exact, uint64_t *bytes, GError **errp)
         }
         /* A new pass. The syncs of the switchover are none and have no MIGRATION_PASS either. */
         STAT_ADD(ms->stats.dirty_sync_count, 1);
+        cpu_throttle_synced(ms, ms->ram_save->found_pages);
     }
     *bytes = ram_bytes_remaining(ms);
     return true;

@@ -7,13 +7,13 @@
  *                              peer
  *   ms->lock                   status, error, channels and thread handles of both halves; short
  *   ms->options.lock           option values; leaf
- *   RamSave.bitmap_lock        the dirty bitmap; leaf
  */
 #ifndef MIGRATION_STATE_H
 #define MIGRATION_STATE_H
 
 #include <pthread.h>
 
+#include "cpu-throttle.h"
 #include "latency.h"
 #include "lock.h"
 #include "migration/migration.h"
@@ -149,6 +149,7 @@ struct MigrationState {
     struct PostcopySource *postcopy_source;     /* postcopy-source.h; one outgoing migration's */
     struct PostcopyIncoming *postcopy_incoming; /* postcopy.h; one incoming migration's */
     PostcopyCounters postcopy_counters;
+    CpuThrottle throttle;  /* of the outgoing migration */
 };
 
 static inline int64_t ms_now_ns(MigrationState *ms)

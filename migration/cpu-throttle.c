@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * When to throttle and how much. After a sync, but at most once a second, the bytes that the guest
+ * dirtied since the last look are held against those that were sent meanwhile. Above
+ * throttle-trigger-threshold percent for the second time, the throttle takes a step: to
+ * cpu-throttle-initial, then by cpu-throttle-increment, up to max-cpu-throttle. The machine makes
+ * the vCPUs sleep (host->set_throttle). Parameters may change while it runs.
+ * Migration thread, or the background sync's under RamSave.sync_lock. Spec: ram 2.5.
+ */
+#include "cpu-throttle.h"
+
+#include "state.h"
+#include "trace.h"
+
+#define PERIOD_NS    INT64_C(1000000000)
+#define BUSY_PERIODS 2 /* one may be chance */
+
+unsigned cpu_throttle_percent(const MigrationState *ms)
+{
+    return STAT_GET(ms->throttle.percent);
+}
+
+static void set_percent(MigrationState *ms, unsigned percent)
+{
+    STAT_SET(ms->throttle.percent, percent);
+    trace_event(migration_throttle, "%u %%", percent);
+    ms->host.set_throttle(ms->host_opaque, percent);
+}
+
+static void begin_period(MigrationState *ms)
+{
+    ms->throttle.period_start_ns = ms_now_ns(ms);
+    ms->throttle.period_sent = STAT_GET(ms->stats.transferred);
+    ms->throttle.period_dirty = 0;
+}
+
+void cpu_throttle_start(MigrationState *ms)
+{
+    STAT_SET(ms->throttle.percent, 0);
+    ms->throttle.busy_periods = 0;
+    begin_period(ms);
+}
+
+/*
+ * tailslow: the vCPUs need no more time than the share at which the guest would dirty just as much
+ * as the threshold allows, if dirtying goes with running time.
+ */
+static unsigned needed_step(unsigned percent, unsigned increment, uint64_t dirty, uint64_t allowed)
+{
+    const double runs = 100.0 - percent;
+    const double should_run = dirty ? runs * (double)allowed / (double)dirty : runs;
+    const double step = runs - MIN(should_run, runs);
+
+    return CLAMP((unsigned)(step + 0.5), 1, increment);
+}
+
+static bool take_step(MigrationState *ms, uint64_t dirty, uint64_t allowed)
+{
+    const unsigned now = cpu_throttle_percent(ms);
+    const unsigned most = (unsigned)gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
+    unsigned step = (unsigned)gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_INCREMENT);
+
+    if (now == 0) {
+        step = (unsigned)gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_INITIAL);
+    } else if (gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW)) {
+        step = needed_step(now, step, dirty, allowed);
+    }
+    if (now >= most) {
+        return false;
+    }
+    set_percent(ms, MIN(now + step, most));
+    return true;
+}
+
+bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages)
+{
+    CpuThrottle *t = &ms->throttle;
+    const uint64_t sent = STAT_GET(ms->stats.transferred) - t->period_sent;
+    const uint64_t allowed =
+        sent / 100 * gw_param_get(ms, MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD);
+    bool changed = false;
+
+    if (!gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE)) {
+        return false;
+    }
+    t->period_dirty += new_pages << GW_TARGET_PAGE_BITS;
+    if (ms_now_ns(ms) - t->period_start_ns < PERIOD_NS) {
+        return false;
+    }
+    if (t->period_dirty > allowed && ++t->busy_periods >= BUSY_PERIODS) {
+        t->busy_periods = 0;
+        changed = take_step(ms, t->period_dirty, allowed);
+    }
+    begin_period(ms);
+    return changed;
+}
+
+bool cpu_throttle_is_at_max(MigrationState *ms)
+{
+    return cpu_throttle_percent(ms) >= gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
+}
+
+void cpu_throttle_end(MigrationState *ms)
+{
+    if (cpu_throttle_percent(ms)) {
+        set_percent(ms, 0);
+    }
+}

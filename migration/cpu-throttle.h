@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * auto-converge: when the guest dirties memory faster than it is sent, its vCPUs are slowed down,
+ * more and more, until the migration gets ahead of it.
+ * Whoever has just synced the dirty log calls in, one thread at a time (RamSave.sync_lock); the
+ * percentage may be read by any thread.
+ */
+#ifndef MIGRATION_CPU_THROTTLE_H
+#define MIGRATION_CPU_THROTTLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "migration/ram.h"
+
+/* Of the present or last outgoing migration. */
+typedef struct CpuThrottle {
+    unsigned percent;        /* atomic; 0: vCPUs run freely */
+    unsigned busy_periods;   /* periods above the threshold since the last step */
+    int64_t period_start_ns; /* 0: no period has begun */
+    uint64_t period_sent;    /* bytes sent when it began */
+    uint64_t period_dirty;   /* bytes found dirty in it */
+} CpuThrottle;
+
+/* The migration begins to send. */
+void cpu_throttle_start(MigrationState *ms);
+/* A sync has found `new_pages` target pages that have to be sent again. True if it changed the
+ * throttle. */
+bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages);
+/* Whether the throttle cannot grow any further. */
+bool cpu_throttle_is_at_max(MigrationState *ms);
+/* The migration has ended or the guest has left: vCPUs run freely again. Any thread. */
+void cpu_throttle_end(MigrationState *ms);
+/* Percent of their time that vCPUs sleep for this migration; 0: not throttled. Any thread. */
+unsigned cpu_throttle_percent(const MigrationState *ms);
+
+#endif
