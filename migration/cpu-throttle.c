@@ -4,7 +4,8 @@
  * dirtied since the last look are held against those that were sent meanwhile. Above
  * throttle-trigger-threshold percent for the second time, the throttle takes a step: to
  * cpu-throttle-initial, then by cpu-throttle-increment, up to max-cpu-throttle. The machine makes
- * the vCPUs sleep (host->set_throttle). Parameters may change while it runs.
+ * the vCPUs sleep (host->set_throttle). Parameters may change while it runs. With background-sync
+ * every look decides, and the step is as large as the rates call for.
  * Migration thread, or the background sync's under RamSave.sync_lock. Spec: ram 2.5.
  */
 #include "cpu-throttle.h"
@@ -41,38 +42,46 @@ void cpu_throttle_start(MigrationState *ms)
     begin_period(ms);
 }
 
-/*
- * tailslow: the vCPUs need no more time than the share at which the guest would dirty just as much
- * as the threshold allows, if dirtying goes with running time.
- */
-static unsigned needed_step(unsigned percent, unsigned increment, uint64_t dirty, uint64_t allowed)
+/* To the share of running time at which the guest would dirty just as much as the threshold allows,
+ * if dirtying goes with running time. */
+static unsigned needed_step(unsigned percent, uint64_t dirty, uint64_t allowed)
 {
     const double runs = 100.0 - percent;
     const double should_run = dirty ? runs * (double)allowed / (double)dirty : runs;
     const double step = runs - MIN(should_run, runs);
 
-    return CLAMP((unsigned)(step + 0.5), 1, increment);
+    return MAX((unsigned)(step + 0.5), 1);
+}
+
+/* Without background-sync a step is what the user said. With it, the next look may be far away in
+ * dirtied bytes, so the step is what the rates call for if that is more. */
+static unsigned step_of(MigrationState *ms, unsigned now, uint64_t dirty, uint64_t allowed)
+{
+    const unsigned fixed =
+        (unsigned)gw_param_get(ms, now ? MIGRATION_PARAM_CPU_THROTTLE_INCREMENT
+                                       : MIGRATION_PARAM_CPU_THROTTLE_INITIAL);
+
+    if (gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW)) {
+        return now ? MIN(fixed, needed_step(now, dirty, allowed)) : fixed;
+    }
+    return gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC)
+               ? MAX(fixed, needed_step(now, dirty, allowed)) : fixed;
 }
 
 static bool take_step(MigrationState *ms, uint64_t dirty, uint64_t allowed)
 {
     const unsigned now = cpu_throttle_percent(ms);
     const unsigned most = (unsigned)gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
-    unsigned step = (unsigned)gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_INCREMENT);
 
-    if (now == 0) {
-        step = (unsigned)gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_INITIAL);
-    } else if (gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW)) {
-        step = needed_step(now, step, dirty, allowed);
-    }
     if (now >= most) {
         return false;
     }
-    set_percent(ms, MIN(now + step, most));
+    set_percent(ms, MIN(now + step_of(ms, now, dirty, allowed), most));
     return true;
 }
 
-bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages)
+/* Ends the period; true if that changed the throttle. */
+static bool judge_period(MigrationState *ms, bool decides)
 {
     CpuThrottle *t = &ms->throttle;
     const uint64_t sent = STAT_GET(ms->stats.transferred) - t->period_sent;
@@ -80,19 +89,31 @@ bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages)
         sent / 100 * gw_param_get(ms, MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD);
     bool changed = false;
 
-    if (!gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE)) {
-        return false;
-    }
-    t->period_dirty += new_pages << GW_TARGET_PAGE_BITS;
-    if (ms_now_ns(ms) - t->period_start_ns < PERIOD_NS) {
-        return false;
-    }
-    if (t->period_dirty > allowed && ++t->busy_periods >= BUSY_PERIODS) {
+    if (t->period_dirty > allowed && (++t->busy_periods >= BUSY_PERIODS || decides)) {
         t->busy_periods = 0;
         changed = take_step(ms, t->period_dirty, allowed);
     }
     begin_period(ms);
     return changed;
+}
+
+void cpu_throttle_found(MigrationState *ms, uint64_t new_pages)
+{
+    ms->throttle.period_dirty += new_pages << GW_TARGET_PAGE_BITS;
+}
+
+bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages)
+{
+    cpu_throttle_found(ms, new_pages);
+    return gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) &&
+           ms_now_ns(ms) - ms->throttle.period_start_ns >= PERIOD_NS &&
+           judge_period(ms, gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC));
+}
+
+bool cpu_throttle_synced_in_pass(MigrationState *ms, uint64_t new_pages)
+{
+    cpu_throttle_found(ms, new_pages);
+    return gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) && judge_period(ms, true);
 }
 
 bool cpu_throttle_is_at_max(MigrationState *ms)

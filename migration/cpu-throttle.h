@@ -27,6 +27,10 @@ void cpu_throttle_start(MigrationState *ms);
 /* A sync has found `new_pages` target pages that have to be sent again. True if it changed the
  * throttle. */
 bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages);
+/* The same while a pass goes on for long: this look alone decides, however short the period. */
+bool cpu_throttle_synced_in_pass(MigrationState *ms, uint64_t new_pages);
+/* Pages that count for the next look. */
+void cpu_throttle_found(MigrationState *ms, uint64_t new_pages);
 /* Whether the throttle cannot grow any further. */
 bool cpu_throttle_is_at_max(MigrationState *ms);
 /* The migration has ended or the guest has left: vCPUs run freely again. Any thread. */

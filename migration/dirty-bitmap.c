@@ -25,6 +25,9 @@ void dirty_bitmap_init(RAMBlock *b)
     if (ms->has_dirty_log && gw_capability_get(b->ms, MIGRATION_CAP_POSTCOPY_RAM)) {
         b->recent = bits_new(ram_block_max_pages(b));
     }
+    if (ms->has_dirty_log && gw_capability_get(b->ms, MIGRATION_CAP_BACKGROUND_SYNC)) {
+        b->next = bits_new(ram_block_max_pages(b));
+    }
     if (ms->has_dirty_log && ms->dirty_log.clear) {
         b->unprotected = bits_new(chunks(b));
         bits_set_range(b->unprotected, 0, chunks(b));
@@ -36,6 +39,7 @@ void dirty_bitmap_free(RAMBlock *b)
     g_clear_pointer(&b->dirty, g_free);
     g_clear_pointer(&b->unprotected, g_free);
     g_clear_pointer(&b->recent, g_free);
+    g_clear_pointer(&b->next, g_free);
     __atomic_store_n(&b->dirty_pages, 0, __ATOMIC_RELAXED);
 }
 
@@ -53,13 +57,16 @@ uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *ta
     return sum;
 }
 
-/* ORs into one word; returns how many bits are new. Release: whoever takes one of these bits must
+/* ORs into one word; returns the bits that are new. Release: whoever takes one of these bits must
  * see the chunk marks made before. */
 static uint64_t or_word(RAMBlock *b, uint64_t i, uint64_t bits)
 {
-    const uint64_t old = __atomic_fetch_or(&b->dirty[i], bits, __ATOMIC_RELEASE);
+    return bits & ~__atomic_fetch_or(&b->dirty[i], bits, __ATOMIC_RELEASE);
+}
 
-    return (unsigned)__builtin_popcountll(bits & ~old);
+static uint64_t population(uint64_t bits)
+{
+    return (unsigned)__builtin_popcountll(bits);
 }
 
 void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n)
@@ -67,7 +74,7 @@ void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n)
     uint64_t sum = 0;
 
     BITS_FOREACH_WORD(i, mask, first, n) {
-        sum += or_word(b, i, mask);
+        sum += population(or_word(b, i, mask));
     }
     __atomic_fetch_add(&b->dirty_pages, sum, __ATOMIC_RELAXED);
 }
@@ -93,6 +100,13 @@ bool dirty_bitmap_protect(RAMBlock *b, uint64_t first, uint64_t n, GError **errp
     return true;
 }
 
+static void mark_unprotected(RAMBlock *b, uint64_t word)
+{
+    if (b->unprotected) {
+        bits_atomic_set_range(b->unprotected, word * BITS_PER_WORD / DIRTY_CHUNK_PAGES, 1);
+    }
+}
+
 bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GError **errp)
 {
     const uint64_t n = ram_block_pages(b);
@@ -107,21 +121,59 @@ bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GErr
         return false;
     }
     BITS_FOREACH_WORD(i, mask, 0, n) {
-        const uint64_t bits = scratch[i] & mask;
+        const uint64_t known = b->next ? b->next[i] : 0; /* counted when it was found */
+        const uint64_t bits = (scratch[i] | known) & mask;
 
         if (bits) {
-            if (b->unprotected) {
-                bits_atomic_set_range(b->unprotected, i * BITS_PER_WORD / DIRTY_CHUNK_PAGES, 1);
-            }
-            sum += or_word(b, i, bits);
+            mark_unprotected(b, i);
+
+            const uint64_t added = or_word(b, i, bits);
+
+            sum += population(added);
+            *new_pages += population(added & ~known);
+        }
+        if (known) {
+            b->next[i] = 0;
         }
         if (b->recent) {
             b->recent[i] = bits;
         }
     }
     __atomic_fetch_add(&b->dirty_pages, sum, __ATOMIC_RELAXED);
-    *new_pages += sum;
     return true;
+}
+
+/*
+ * The look at `dirty` is a read-modify-write: if it finds a bit set, whoever takes that bit later
+ * sees the chunk mark that was made before, protects again and reads what was written until now. If
+ * it finds it taken, the page may have been read before this write: it goes into `next`.
+ */
+bool dirty_bitmap_harvest(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *scratch,
+                          uint64_t *new_pages, uint64_t *skipped, GError **errp)
+{
+    const MigrationState *ms = b->ms;
+    const bool one_step = !b->unprotected;
+
+    memset(scratch, 0, bits_words(n) * sizeof(*scratch));
+    /* Also after an error: what was found is not in the log any more. */
+    const bool ok = ms->dirty_log.sync(ms->dirty_log_opaque, b, first, n, scratch, errp);
+
+    BITS_FOREACH_WORD(i, mask, first, n) {
+        const uint64_t bits = scratch[i - first / BITS_PER_WORD] & mask;
+
+        if (!bits) {
+            continue;
+        }
+        mark_unprotected(b, i);
+
+        const uint64_t unsent = bits & __atomic_fetch_or(&b->dirty[i], 0, __ATOMIC_ACQ_REL);
+
+        /* A two-step log goes on reporting what was not sent yet, written or not. */
+        *skipped += one_step ? population(unsent) : 0;
+        *new_pages += population(bits & ~unsent & ~b->next[i]);
+        b->next[i] |= bits & ~unsent;
+    }
+    return ok;
 }
 
 void dirty_bitmap_from_received(RAMBlock *b, const uint64_t *received)

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "background-sync.h"
 #include "error.h"
 #include "postcopy-source.h"
 #include "return-path.h"
@@ -187,14 +188,13 @@ static bool look_at_pending(MigrationState *ms, Passes *p, bool *converged, GErr
 }
 
 /* Rounds of RAM until the rest fits into the downtime limit, or postcopy is wanted. */
-static bool iterate(MigrationState *ms, StreamWriter *w, bool *postcopy, GError **errp)
+static bool run_passes(MigrationState *ms, StreamWriter *w, bool *postcopy, GError **errp)
 {
     Pace pace;
     Passes passes = {0};
     bool converged, done;
 
     pace_start(ms, w, &pace);
-    cpu_throttle_start(ms);
     for (;;) {
         if (outgoing_cancel_requested(ms)) {
             return gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
@@ -225,6 +225,18 @@ static bool iterate(MigrationState *ms, StreamWriter *w, bool *postcopy, GError 
         }
         pace_measure(ms, w, &pace);
     }
+}
+
+static bool iterate(MigrationState *ms, StreamWriter *w, bool *postcopy, GError **errp)
+{
+    BackgroundSync *watcher;
+    bool ok;
+
+    cpu_throttle_start(ms);
+    watcher = background_sync_start(ms);
+    ok = run_passes(ms, w, postcopy, errp);
+    background_sync_stop(watcher);
+    return ok;
 }
 
 static bool setup(MigrationState *ms, StreamWriter *w, GError **errp)

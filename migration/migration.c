@@ -153,6 +153,7 @@ static void outgoing_reset(MigrationState *ms)
     out->bandwidth = out->threshold_bytes = 0;
     memset(&ms->stats, 0, sizeof(ms->stats));
     memset(&ms->postcopy_counters, 0, sizeof(ms->postcopy_counters));
+    memset(&ms->background_counters, 0, sizeof(ms->background_counters));
     pthread_mutex_unlock(&ms->lock);
 }
 

@@ -63,6 +63,10 @@ static bool capabilities_check(const MigrationState *ms, const bool *caps, GErro
                            gw_capability_desc(cap)->name);
         }
     }
+    if (caps[MIGRATION_CAP_BACKGROUND_SYNC] && !caps[MIGRATION_CAP_AUTO_CONVERGE]) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Capability 'background-sync' requires capability 'auto-converge'");
+    }
     if (caps[MIGRATION_CAP_SWITCHOVER_ACK] && !caps[MIGRATION_CAP_RETURN_PATH]) {
         return gw_fail(errp, GW_ERROR_GENERIC,
                        "Capability 'switchover-ack' requires capability 'return-path'");
@@ -182,7 +186,8 @@ static uint64_t value_after(const OptionValues *o, const MigrationParamChange *c
     return v;
 }
 
-bool gw_params_set(MigrationState *ms, const MigrationParamChange *changes, size_t n, GError **errp)
+static bool set_params(MigrationState *ms, const MigrationParamChange *changes, size_t n,
+                       GError **errp)
 {
     for (size_t i = 0; i < n; i++) {
         if (!param_check(&changes[i], errp)) {
@@ -204,6 +209,17 @@ bool gw_params_set(MigrationState *ms, const MigrationParamChange *changes, size
             v->str = g_strdup(changes[i].value.str ? changes[i].value.str : "");
         }
     }
+    return true;
+}
+
+bool gw_params_set(MigrationState *ms, const MigrationParamChange *changes, size_t n, GError **errp)
+{
+    if (!set_params(ms, changes, n, errp)) {
+        return false;
+    }
+    pthread_mutex_lock(&ms->lock); /* who waits by a parameter looks at it again */
+    pthread_cond_broadcast(&ms->out.cond);
+    pthread_mutex_unlock(&ms->lock);
     return true;
 }
 

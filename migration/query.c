@@ -108,6 +108,19 @@ static void fill_preempt(MigrationState *ms, MigrationInfo *info)
     };
 }
 
+static void fill_background(MigrationState *ms, MigrationInfo *info)
+{
+    const BackgroundCounters *c = &ms->background_counters;
+
+    info->has_background = true;
+    info->background = (MigrationBackgroundInfo){
+        .syncs = STAT_GET(c->syncs),
+        .time_us = STAT_GET(c->ns) / 1000,
+        .throttle_changes = STAT_GET(c->throttle_changes),
+        .skipped_pages = STAT_GET(c->skipped_pages),
+    };
+}
+
 void gw_migration_query(MigrationState *ms, MigrationInfo *info)
 {
     LOCK_GUARD(&ms->lock);
@@ -120,6 +133,9 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
         fill_times(ms, info);
         fill_ram(ms, info);
         info->cpu_throttle_percentage = cpu_throttle_percent(ms);
+        if (gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC)) {
+            fill_background(ms, info);
+        }
         if (out->had_postcopy) {
             fill_preempt(ms, info);
         }

@@ -21,10 +21,11 @@ struct RamSave {
     PageSearch search;
     Pagemap pagemap;
     ZeroPageFn is_zero;
-    uint64_t *scratch;      /* for a sync: one bit per page of the largest block */
+    pthread_mutex_t sync_lock; /* one harvest of the dirty log at a time */
+    uint64_t *scratch;      /* for a sync: one bit per page of the largest block; sync_lock */
+    int64_t pass_start_ns;  /* atomic */
     int64_t rate_start_ns;  /* window of dirty_pages_rate */
-    uint64_t rate_pages;    /* pages found dirty in it */
-    uint64_t found_pages;   /* pages that the last sync found dirty anew */
+    uint64_t rate_pages;    /* pages found dirty in it; sync_lock */
     RamSender main;
     bool in_postcopy;       /* the guest is stopped for good: no more syncs */
     bool recent_left;       /* postcopy: pages of the last round may be left */
@@ -52,6 +53,8 @@ void ram_save_enter_postcopy(MigrationState *ms);
 /* After a recovery: block names are told anew, the walk starts over. */
 void ram_save_restart(MigrationState *ms);
 
+/* ram.c: pages were found dirty anew, for dirty_pages_rate. sync_lock held. */
+void ram_count_dirty(MigrationState *ms, uint64_t new_pages);
 /* ram.c: false with a copy of the writer's error, if it has one. */
 bool ram_save_check_writer(StreamWriter *w, GError **errp);
 

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "bits.h"
 #include "dirty-bitmap.h"
+#include "lock.h"
 #include "ram-save.h"
 
 /* A PART ends after this time even if little was sent: zero pages cost time and no bytes. */
@@ -45,9 +46,10 @@ uint64_t ram_bytes_remaining(MigrationState *ms)
     return pages << GW_TARGET_PAGE_BITS;
 }
 
-static void measure_rate(RamSave *rs, uint64_t new_pages)
+void ram_count_dirty(MigrationState *ms, uint64_t new_pages)
 {
-    const int64_t now = ms_now_ns(rs->ms);
+    RamSave *rs = ms->ram_save;
+    const int64_t now = ms_now_ns(ms);
     const int64_t ns = now - rs->rate_start_ns;
 
     rs->rate_pages += new_pages;
@@ -59,21 +61,45 @@ static void measure_rate(RamSave *rs, uint64_t new_pages)
     }
 }
 
-bool ram_dirty_sync(MigrationState *ms, GError **errp)
+/* sync_lock held. */
+static bool sync_all(MigrationState *ms, uint64_t *new_pages, GError **errp)
 {
     RamSave *rs = ms->ram_save;
-    uint64_t new_pages = 0;
 
-    if (!rs) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "dirty sync without an outgoing migration");
-    }
+    *new_pages = 0;
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
-        if (!dirty_bitmap_sync(ram_block_at(ms, i), rs->scratch, &new_pages, errp)) {
+        if (!dirty_bitmap_sync(ram_block_at(ms, i), rs->scratch, new_pages, errp)) {
             return false;
         }
     }
-    rs->found_pages = new_pages;
-    measure_rate(rs, new_pages);
+    ram_count_dirty(ms, *new_pages);
+    return true;
+}
+
+bool ram_dirty_sync(MigrationState *ms, GError **errp)
+{
+    uint64_t new_pages;
+
+    if (!ms->ram_save) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "dirty sync without an outgoing migration");
+    }
+    LOCK_GUARD(&ms->ram_save->sync_lock);
+    return sync_all(ms, &new_pages, errp);
+}
+
+/* The end of a pass and the beginning of the next, of which the throttle is told. The syncs of the
+ * switchover are none and have no MIGRATION_PASS either. */
+static bool next_pass(MigrationState *ms, GError **errp)
+{
+    uint64_t new_pages;
+
+    LOCK_GUARD(&ms->ram_save->sync_lock);
+    if (!sync_all(ms, &new_pages, errp)) {
+        return false;
+    }
+    STAT_ADD(ms->stats.dirty_sync_count, 1);
+    STAT_SET(ms->ram_save->pass_start_ns, ms_now_ns(ms));
+    cpu_throttle_synced(ms, new_pages);
     return true;
 }
 
@@ -90,6 +116,7 @@ static void save_free(MigrationState *ms)
         dirty_bitmap_free(ram_block_at(ms, i));
     }
     pagemap_clear(&rs->pagemap);
+    pthread_mutex_destroy(&rs->sync_lock);
     g_free(rs->scratch);
     g_free(rs);
 }
@@ -133,7 +160,8 @@ bool ram_save_setup(void *opaque, StreamWriter *w, GError **errp)
     ms->ram_save = rs;
     rs->ms = ms;
     rs->is_zero = zero_page_best();
-    rs->rate_start_ns = ms_now_ns(ms);
+    rs->rate_start_ns = rs->pass_start_ns = ms_now_ns(ms);
+    pthread_mutex_init(&rs->sync_lock, NULL);
     pagemap_init(&rs->pagemap);
     page_search_init(&rs->search, ms);
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
@@ -230,13 +258,8 @@ bool ram_save_pending(void *opaque, bool exact, uint64_t *bytes, GError **errp)
 {
     MigrationState *ms = opaque;
 
-    if (exact) {
-        if (!ram_dirty_sync(ms, errp)) {
-            return false;
-        }
-        /* A new pass. The syncs of the switchover are none and have no MIGRATION_PASS either. */
-        STAT_ADD(ms->stats.dirty_sync_count, 1);
-        cpu_throttle_synced(ms, ms->ram_save->found_pages);
+    if (exact && !next_pass(ms, errp)) {
+        return false;
     }
     *bytes = ram_bytes_remaining(ms);
     return true;

@@ -6,6 +6,7 @@
  *   machine lock (host->lock)  device state, the registries below; never held while waiting for a
  *                              peer
  *   ms->lock                   status, error, channels and thread handles of both halves; short
+ *   RamSave.sync_lock          harvesting the dirty log, the pages of the next pass, the throttle
  *   ms->options.lock           option values; leaf
  */
 #ifndef MIGRATION_STATE_H
@@ -42,6 +43,8 @@ struct RAMBlock {
     uint64_t *received; /* RamLoad: one bit per target page */
     uint64_t *known_zero; /* RamLoad: target pages that are known to read as zeros */
     uint64_t dirty_pages; /* population of `dirty` */
+    uint64_t *next;     /* background-sync: found dirty in this pass, to be sent in the next one;
+                           RamSave.sync_lock */
     uint64_t *recent;   /* postcopy: pages that the last dirty sync found; sent first */
     uint64_t recent_at; /* how far that is sent; migration thread */
     unsigned index;     /* in ms->ram_blocks */
@@ -63,6 +66,11 @@ typedef struct PostcopyCounters {
     uint64_t urgent_pages, hints_offered, hints_consumed, hints_hit, hints_dropped;
     uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless;
 } PostcopyCounters;
+
+/* What the background syncs of an outgoing migration did; relaxed atomics. */
+typedef struct BackgroundCounters {
+    uint64_t syncs, ns, throttle_changes, skipped_pages;
+} BackgroundCounters;
 
 #define STAT_ADD(field, n) __atomic_fetch_add(&(field), (n), __ATOMIC_RELAXED)
 #define STAT_SET(field, n) __atomic_store_n(&(field), (n), __ATOMIC_RELAXED)
@@ -150,6 +158,7 @@ struct MigrationState {
     struct PostcopyIncoming *postcopy_incoming; /* postcopy.h; one incoming migration's */
     PostcopyCounters postcopy_counters;
     CpuThrottle throttle;  /* of the outgoing migration */
+    BackgroundCounters background_counters;
 };
 
 static inline int64_t ms_now_ns(MigrationState *ms)

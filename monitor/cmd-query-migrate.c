@@ -61,6 +61,17 @@ static json_object *preempt_to_json(const MigrationPreemptInfo *p)
     return o;
 }
 
+static json_object *background_to_json(const MigrationBackgroundInfo *b)
+{
+    json_object *o = jo_new();
+
+    jo_uint(o, "syncs", b->syncs);
+    jo_uint(o, "time", b->time_us);
+    jo_uint(o, "throttle-changes", b->throttle_changes);
+    jo_uint(o, "skipped-pages", b->skipped_pages);
+    return o;
+}
+
 static void add_latency(json_object *o, const MigrationInfo *info)
 {
     const MigrationLatency *l = &info->latency;
@@ -104,6 +115,9 @@ static void add_outgoing(json_object *o, const MigrationInfo *info)
     }
     if (info->has_ram) {
         json_object_object_add(o, "ram", ram_to_json(&info->ram));
+    }
+    if (info->has_background) {
+        json_object_object_add(o, "background-sync", background_to_json(&info->background));
     }
     if (info->has_preempt) {
         json_object_object_add(o, "postcopy-preempt", preempt_to_json(&info->preempt));

@@ -131,6 +131,13 @@ static void put_globals(HmpCall *call)
     hmp_printf(call, "  send-switchover-start: %s\n", on_off(c->send_switchover_start));
 }
 
+static void put_background(HmpCall *call, const MigrationBackgroundInfo *b)
+{
+    hmp_printf(call, "Background sync: \tsyncs=%" G_GUINT64_FORMAT ", time=%" G_GUINT64_FORMAT
+               " us, throttle_changes=%" G_GUINT64_FORMAT ", skipped_pages=%" G_GUINT64_FORMAT "\n",
+               b->syncs, b->time_us, b->throttle_changes, b->skipped_pages);
+}
+
 void hmp_info_migrate(HmpCall *call)
 {
     MigrationInfo out, in;
@@ -147,6 +154,9 @@ void hmp_info_migrate(HmpCall *call)
     put_sockets(call, in.socket_addresses);
     if (out.has_ram) {
         put_ram(call, &out.ram);
+    }
+    if (out.has_background) {
+        put_background(call, &out.background);
     }
     if (out.has_preempt) {
         hmp_put_preempt(call, &out.preempt);

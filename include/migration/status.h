@@ -73,6 +73,14 @@ typedef struct MigrationPreemptInfo {
     uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless;
 } MigrationPreemptInfo;
 
+/* What background-sync did in an outgoing migration. */
+typedef struct MigrationBackgroundInfo {
+    uint64_t syncs;
+    uint64_t time_us;          /* spent in them */
+    uint64_t throttle_changes; /* of auto-converge, caused by them */
+    uint64_t skipped_pages;    /* written again before they were sent: sent once */
+} MigrationBackgroundInfo;
+
 /* A snapshot of one side. Times in ms unless said; has_* tells what QEMU would show. */
 typedef struct MigrationInfo {
     MigrationStatus status;
@@ -86,6 +94,8 @@ typedef struct MigrationInfo {
     MigrationRamInfo ram;
     uint64_t remaining;      /* bytes, whole system */
     unsigned cpu_throttle_percentage;
+    bool has_background;     /* outgoing, with background-sync */
+    MigrationBackgroundInfo background;
     bool has_preempt;        /* outgoing: it switched to postcopy */
     MigrationPreemptInfo preempt;
     bool has_latency;        /* incoming: there is or was a postcopy */

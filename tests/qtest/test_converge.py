@@ -67,6 +67,45 @@ def test_a_cancelled_migration_leaves_no_throttle(busy):
     workload.verify(a)  # at 99 percent it would take a hundred times as long
 
 
+def background(info):
+    return info.get("background-sync", {})
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_background_sync_slows_the_guest_in_mid_pass(pair, on):
+    a, b = pair(ram="48M", mem=16, pattern="random", write=100,
+                source=["-trace", "migration_background_sync*"])
+    migration.set_capabilities(a, auto_converge=True, background_sync=on)
+    begin(a, b, background_sync_interval=20, background_sync_first_pass=True)
+    info = wait_info(a, (lambda i: background(i).get("throttle-changes")) if on else
+                     (lambda i: i["status"] == "active" and i["ram"]["dirty-sync-count"] > 1))
+    if on:
+        assert throttled(info)
+        assert background(info)["time"] > 0
+        assert info["ram"]["dirty-sync-count"] == 1  # still the first pass
+        assert "Background sync:" in a.hmp("info migrate")
+    else:
+        assert not throttled(info) and not background(info)
+    finish(a, b)
+    assert ("migration_background_sync_watcher_start" in a.stderr()) == on
+    assert ("migration_background_sync_watcher_end" in a.stderr()) == on
+
+
+def test_background_sync_leaves_the_first_pass_alone(busy):
+    a, b = busy
+    migration.set_capabilities(a, auto_converge=True, background_sync=True)
+    begin(a, b, background_sync_interval=20)
+    info = wait_info(a, lambda i: background(i).get("syncs"))
+    assert info["ram"]["dirty-sync-count"] > 1
+    finish(a, b)
+
+
+def test_background_sync_says_what_it_needs(machines):
+    vm = machines(machine="none").start()
+    with pytest.raises(QMPError, match="'background-sync' requires capability 'auto-converge'"):
+        migration.set_capabilities(vm, background_sync=True)
+
+
 @pytest.mark.parametrize("values, message", [
     ({"max-cpu-throttle": 19}, "max-cpu-throttle expects .* cpu-throttle-initial to 99"),
     ({"cpu-throttle-initial": 100}, "cpu-throttle-initial expects .* 1 to 99"),

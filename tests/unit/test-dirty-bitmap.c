@@ -23,8 +23,8 @@ static bool log_sync(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages,
         return false;
     }
     for (uint64_t i = 0; i < bits_words(npages); i++) {
-        bitmap[i] |= log->written[i];
-        log->written[i] = 0;
+        bitmap[i] |= log->written[first / 64 + i];
+        log->written[first / 64 + i] = 0;
     }
     return true;
 }
@@ -138,6 +138,38 @@ static void test_two_step(void)
     fixture_free(ms);
 }
 
+/* A harvest leaves the pass alone: what is unsent in it is dropped, the rest waits for the next. */
+static void test_harvest(void)
+{
+    Log log = {0};
+    RAMBlock *b;
+    MigrationState *ms = with_log(&log, false, &b);
+    g_autofree uint64_t *scratch = bits_new(PAGES);
+    g_autofree uint64_t *taken = bits_new(PAGES);
+    uint64_t fresh = 0, skipped = 0;
+
+    ms->options.caps[MIGRATION_CAP_BACKGROUND_SYNC] = true;
+    dirty_bitmap_init(b);
+    dirty_bitmap_take(b, 0, 640, taken);
+    bits_set_range(log.written, 600, 100); /* 40 sent already, 60 not */
+    g_assert_true(dirty_bitmap_harvest(b, 576, 640, scratch, &fresh, &skipped, NULL));
+    g_assert_cmpuint(fresh, ==, 40);
+    g_assert_cmpuint(skipped, ==, 60);
+    g_assert_cmpuint(dirty_bitmap_count(b), ==, PAGES - 640);
+    take_all(b);
+    bits_set_range(log.written, 630, 20); /* 10 of them wait already */
+    fresh = 0;
+    g_assert_true(dirty_bitmap_sync(b, scratch, &fresh, NULL));
+    g_assert_cmpuint(fresh, ==, 10);
+    g_assert_cmpuint(dirty_bitmap_count(b), ==, 50);
+    g_assert_cmpuint(bits_count(b->dirty, 600, 50), ==, 50);
+    fresh = 0;
+    g_assert_true(dirty_bitmap_sync(b, scratch, &fresh, NULL));
+    g_assert_cmpuint(fresh, ==, 0);
+    log_free(&log);
+    fixture_free(ms);
+}
+
 static gpointer setter(gpointer opaque)
 {
     for (unsigned i = 0; i < 20000; i++) {
@@ -206,6 +238,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dirty-bitmap/take", test_take);
     g_test_add_func("/dirty-bitmap/sync", test_sync);
     g_test_add_func("/dirty-bitmap/two-step", test_two_step);
+    g_test_add_func("/dirty-bitmap/harvest", test_harvest);
     g_test_add_func("/dirty-bitmap/threads", test_threads);
     return g_test_run();
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest that writes while it is sent, over a two-step dirty log made of software: the log traps
- * only the first write after a page was protected, as KVM's does. Whatever the timing, after the
- * last pass the target's memory is the source's.
+ * A guest that writes while it is sent, over a dirty log made of software, in two steps or in one:
+ * the log traps only the first write after a page was protected, as KVM's does. Whatever the
+ * timing, and whether background syncs come in between or not, after the last pass the target's
+ * memory is the source's.
  */
 #include <pthread.h>
 
 #include "channel-mem.h"
 #include "dirty-bitmap.h"
+#include "lock.h"
 #include "ram-fixture.h"
 
 #define PAGES 9000
@@ -20,9 +22,10 @@ typedef struct Guest {
     RAMBlock *block;
     uint8_t *protected_;  /* atomic, one byte per page */
     uint64_t *log;        /* atomic, kept until clear */
-    uint64_t *reported;   /* by sync and not cleared since; migration thread */
+    uint64_t *reported;   /* by sync and not cleared since; lock */
     pthread_mutex_t lock; /* a trap and a clear of the same page do not overlap */
     bool quit;            /* atomic */
+    bool one_step;
     uint64_t traps;       /* atomic */
     bool late_writes;     /* the guest writes to reported pages right before each protect */
     uint64_t late_value;
@@ -72,8 +75,12 @@ static bool log_start(void *opaque, GError **errp)
     Guest *g = opaque;
 
     pthread_mutex_lock(&g->lock);
-    bits_atomic_set_range(g->log, 0, PAGES); /* all written, none protected */
-    bits_set_range(g->reported, 0, PAGES);
+    if (g->one_step) {
+        memset(g->protected_, 1, PAGES);
+    } else {
+        bits_atomic_set_range(g->log, 0, PAGES); /* all written, none protected */
+        bits_set_range(g->reported, 0, PAGES);
+    }
     pthread_mutex_unlock(&g->lock);
     return true;
 }
@@ -87,10 +94,23 @@ static bool log_sync(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages,
 {
     Guest *g = opaque;
 
+    pthread_mutex_lock(&g->lock);
     for (uint64_t i = 0; i < bits_words(npages); i++) {
-        g->reported[i] |= __atomic_load_n(&g->log[i], __ATOMIC_ACQUIRE);
-        bitmap[i] |= g->reported[i];
+        const uint64_t at = first / 64 + i;
+
+        if (!g->one_step) {
+            g->reported[at] |= __atomic_load_n(&g->log[at], __ATOMIC_ACQUIRE);
+            bitmap[i] |= g->reported[at];
+            continue;
+        }
+        const uint64_t bits = bits_atomic_take(g->log, at, UINT64_MAX);
+
+        bitmap[i] |= bits;
+        for (unsigned k = 0; k < 64 && at * 64 + k < PAGES; k++) {
+            g->protected_[at * 64 + k] |= (bits >> k) & 1;
+        }
     }
+    pthread_mutex_unlock(&g->lock);
     return true;
 }
 
@@ -99,18 +119,18 @@ static bool log_clear(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages
     Guest *g = opaque;
 
     for (uint64_t p = first; p < first + npages; p++) {
+        LOCK_GUARD(&g->lock);
+
         /* A page that was written after the sync stays in the log. */
         if (!bits_test(g->reported, p)) {
             continue;
         }
         bits_clear_range(g->reported, p, 1);
-        pthread_mutex_lock(&g->lock);
         if (g->late_writes && p % 3 == 0) {
             guest_store((uint64_t *)ram_block_page(b, p), ++g->late_value);
         }
         bits_atomic_take(g->log, p / 64, UINT64_C(1) << p % 64);
         g->protected_[p] = 1;
-        pthread_mutex_unlock(&g->lock);
     }
     return true;
 }
@@ -148,9 +168,10 @@ typedef struct Run {
     StreamWriter *w;
 } Run;
 
-static void run_start(Run *r)
+static void run_start(Run *r, bool one_step)
 {
     *r = (Run){.src = fixture_new(), .t = {.ms = fixture_new()}};
+    r->g.one_step = one_step;
     r->copy = fixture_block(r->t.ms, "ram", PAGES, 0);
     r->g.block = fixture_block(r->src, "ram", PAGES, 0);
     r->g.protected_ = g_malloc0(PAGES);
@@ -160,7 +181,8 @@ static void run_start(Run *r)
     r->src->has_dirty_log = true;
     r->src->dirty_log = (MigrationDirtyLogOps){.size = sizeof(r->src->dirty_log), .name = "toy",
                                                .start = log_start, .stop = log_stop,
-                                               .sync = log_sync, .clear = log_clear};
+                                               .sync = log_sync,
+                                               .clear = one_step ? NULL : log_clear};
     r->src->dirty_log_opaque = &r->g;
     g_assert_true(gw_channel_mem_pair(1 << 20, &r->ch, &r->t.ch));
     r->w = stream_writer_new(r->ch);
@@ -202,8 +224,55 @@ static void run_finish(Run *r)
     fixture_free(r->t.ms);
 }
 
-static void test_two_step(void)
+typedef struct Watcher {
+    MigrationState *ms;
+    bool quit;           /* atomic */
+    uint32_t seed;
+    uint64_t new_pages, skipped;
+} Watcher;
+
+/* Looks at one piece after another, in no order. */
+static gpointer watcher_thread(gpointer opaque)
 {
+    Watcher *w = opaque;
+    RAMBlock *b = ram_block_at(w->ms, 0);
+    g_autoptr(GRand) rand = g_rand_new_with_seed(w->seed);
+    g_autofree uint64_t *scratch = bits_new(PAGES);
+
+    while (!__atomic_load_n(&w->quit, __ATOMIC_ACQUIRE)) {
+        const uint64_t first = (uint64_t)g_rand_int_range(rand, 0, PAGES / 64) * 64;
+
+        pthread_mutex_lock(&w->ms->ram_save->sync_lock);
+        g_assert_true(dirty_bitmap_harvest(b, first, MIN(1024, PAGES - first), scratch,
+                                           &w->new_pages, &w->skipped, NULL));
+        pthread_mutex_unlock(&w->ms->ram_save->sync_lock);
+        g_usleep(100);
+    }
+    return NULL;
+}
+
+static GThread *watcher_start(Watcher *w, MigrationState *ms, uint32_t seed)
+{
+    *w = (Watcher){.ms = ms, .seed = seed};
+    return g_thread_new("watcher", watcher_thread, w);
+}
+
+static void watcher_stop(Watcher *w, GThread *thread)
+{
+    __atomic_store_n(&w->quit, true, __ATOMIC_RELEASE);
+    g_thread_join(thread);
+    g_assert_cmpuint(w->new_pages, >, 0);
+}
+
+typedef struct Kind {
+    bool one_step, background;
+} Kind;
+
+static void test_passes(gconstpointer opaque)
+{
+    const Kind *kind = opaque;
+    GThread *watcher = NULL;
+    Watcher watch;
     const uint32_t seed = g_test_rand_int_range(1, G_MAXINT32);
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
     GThread *guest;
@@ -211,7 +280,8 @@ static void test_two_step(void)
     Run r;
 
     g_test_message("seed %u", seed);
-    run_start(&r);
+    run_start(&r, kind->one_step);
+    r.src->options.caps[MIGRATION_CAP_BACKGROUND_SYNC] = kind->background;
     r.g.seed = seed;
     for (uint64_t p = 0; p < PAGES; p += 2) {
         fixture_fill(r.g.block, p, rand);
@@ -219,6 +289,9 @@ static void test_two_step(void)
     guest = g_thread_new("guest", guest_thread, &r.g);
     stream_put_u8(r.w, 1);
     g_assert_true(ram_save_setup(r.src, r.w, NULL));
+    if (kind->background) {
+        watcher = watcher_start(&watch, r.src, seed + 1);
+    }
     for (unsigned pass = 0; pass < 8; pass++) {
         /* Passes that end and passes that a sync cuts short. */
         while (!run_part(&r) && g_rand_int_range(rand, 0, 20)) {
@@ -235,6 +308,9 @@ static void test_two_step(void)
     __atomic_store_n(&r.g.quit, true, __ATOMIC_RELEASE);
     g_thread_join(guest);
     g_assert_cmpuint(r.g.traps, >, 0);
+    if (watcher) {
+        watcher_stop(&watch, watcher);
+    }
     run_finish(&r);
 }
 
@@ -245,7 +321,7 @@ static void test_write_before_protect(void)
     uint64_t left;
     Run r;
 
-    run_start(&r);
+    run_start(&r, false);
     r.g.late_writes = true;
     stream_put_u8(r.w, 1);
     g_assert_true(ram_save_setup(r.src, r.w, NULL));
@@ -264,7 +340,10 @@ static void test_write_before_protect(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/ram-dirty/two-step", test_two_step);
+    g_test_add_data_func("/ram-dirty/two-step", &(Kind){false, false}, test_passes);
+    g_test_add_data_func("/ram-dirty/two-step/background", &(Kind){false, true}, test_passes);
+    g_test_add_data_func("/ram-dirty/one-step", &(Kind){true, false}, test_passes);
+    g_test_add_data_func("/ram-dirty/one-step/background", &(Kind){true, true}, test_passes);
     g_test_add_func("/ram-dirty/write-before-protect", test_write_before_protect);
     return g_test_run();
 }

@@ -17,7 +17,7 @@
 typedef struct Bench {
     MigrationState *ms;
     int64_t now;       /* ns */
-    unsigned percent;  /* what the host was told last */
+    unsigned percent;  /* what the host was told last; atomic */
     unsigned calls;
 } Bench;
 
@@ -34,7 +34,7 @@ static inline bool bench_wait(void *o, pthread_cond_t *c, pthread_mutex_t *m, in
 
 static inline void bench_set_throttle(void *o, unsigned percent)
 {
-    ((Bench *)o)->percent = percent;
+    STAT_SET(((Bench *)o)->percent, percent);
     ((Bench *)o)->calls++;
 }
 
