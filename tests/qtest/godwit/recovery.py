@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A postcopy over a network (proxy.Proxy) that breaks: break it, bring both ends back together, and
+see that in the end exactly one side has the guest, with all of its memory right."""
+from . import migration, postcopy, workload
+from .qmp import QMPError
+
+CHANNELS = {"both": (), "main": (0,), "preempt": (1,)}
+
+
+def wait_paused(*machines):
+    for machine in machines:
+        migration.wait_status(machine, "postcopy-paused")
+
+
+def reconnect(a, b, net):
+    """A new address on the destination, and the source told to go on there."""
+    b.qmp.cmd("migrate-recover", {"uri": "tcp:127.0.0.1:0"})
+    net.forward_to(postcopy.listening(b))
+    a.qmp.cmd("migrate", {"uri": net.uri, "resume": True})
+
+
+def break_it(a, b, net, way):
+    """Does `way`. A pause that comes too early or too late is refused, and that is right."""
+    verb, _, what = way.partition(" ")
+    if verb == "pause":
+        try:
+            (a if what == "source" else b).qmp.cmd("migrate-pause")
+        except QMPError:
+            pass
+        return
+    numbers = [n for n in CHANNELS.get(what, ()) if n < len(net.links)]
+    if numbers or not what:
+        net.cut(*numbers, reset=verb == "reset")
+
+
+def settle(a, b, net):
+    """Whatever broke: recovers until it is over; the VMM that has the guest, which is verified."""
+    for _ in range(20):
+        states = postcopy.wait_rest(a), postcopy.wait_rest(b)
+        assert not (postcopy.runs(a) and postcopy.runs(b)), f"the guest runs on both sides: {states}"
+        if states != ("postcopy-paused", "postcopy-paused"):
+            break
+        reconnect(a, b, net)
+        migration.set_parameters(a, max_postcopy_bandwidth=0)
+        migration.wait_status(a, "postcopy-active", "postcopy-paused", "completed")
+    # The last word of the destination may be lost: it has all the guest, and the source cannot know.
+    assert states in (("completed", "completed"), ("failed", "failed"),
+                      ("postcopy-paused", "completed")), (
+        states, a.qmp.cmd("query-migrate"), b.qmp.cmd("query-migrate"))
+    owner = postcopy.wait_owner(a, b)
+    assert owner is (a if states[0] == "failed" else b)
+    workload.verify(owner)
+    return owner
