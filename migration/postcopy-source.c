@@ -156,7 +156,8 @@ static bool send_end(MigrationState *ms, GError **errp)
 {
     StreamWriter *w = ms->out.writer;
 
-    if (!savevm_state_complete_iterable(ms, w, false, errp)) {
+    /* A SHUT that is there before the end was sent is not the answer to it. */
+    if (!savevm_state_complete_iterable(ms, w, false, errp) || !still_connected(ms, errp)) {
         return false;
     }
     stream_put_u8(w, QEMU_VM_EOF);

@@ -148,6 +148,7 @@ static bool handshake(MigrationState *ms, GError **errp)
         return false;
     }
     ram_save_restart(ms);
+    savevm_state_reopen(ms);
     savevm_put_command(ms->out.writer, MIG_CMD_POSTCOPY_RESUME, NULL, 0);
     if (!stream_flush(ms->out.writer, errp)) {
         return false;

@@ -195,6 +195,17 @@ bool savevm_state_complete_iterable(MigrationState *ms, StreamWriter *w, bool in
     return true;
 }
 
+void savevm_state_reopen(MigrationState *ms)
+{
+    for (guint i = 0; i < ms->registry.entries->len; i++) {
+        SaveStateEntry *se = entry_at(ms, i);
+
+        if (se->handlers && se->handlers->has_postcopy) {
+            se->ended = false;
+        }
+    }
+}
+
 /* The description's frame. The configuration went out with the header: it is encoded again, to
  * nowhere, for the sake of its description. */
 static json_object *vmdesc_new(MigrationState *ms, GError **errp)

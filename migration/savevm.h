@@ -100,6 +100,8 @@ bool savevm_state_pending(MigrationState *ms, bool exact, uint64_t *bytes, GErro
  * on after the switchover. */
 bool savevm_state_complete_iterable(MigrationState *ms, StreamWriter *w, bool in_postcopy,
                                     GError **errp);
+/* After a broken connection in postcopy: what was sent last, an END too, may not have arrived. */
+void savevm_state_reopen(MigrationState *ms);
 /* FULL of everything else that is needed; guest stopped, machine lock held. `vmdesc`, if not NULL,
  * gets the JSON description to send after EOF. */
 bool savevm_state_complete_devices(MigrationState *ms, StreamWriter *w, char **vmdesc,

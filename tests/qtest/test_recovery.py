@@ -85,6 +85,23 @@ def test_migrate_pause(broken, mode, side):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_what_was_sent_last_and_got_lost_is_sent_again(broken, mode):
+    """The source has sent everything, the end too, and only waits for the last word."""
+    a, b, net = broken(mode)
+    start(a, b, net)
+    net.lose(0, 0)
+    migration.set_parameters(a, max_postcopy_bandwidth=0)
+    while postcopy.remaining(a):
+        time.sleep(0.005)
+    time.sleep(0.05)
+    net.cut()
+    wait_paused(a, b)
+    reconnect(a, b, net)
+    migration.wait_status(a, "postcopy-active", "completed")
+    finish(a, b)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_twice(broken, mode):
     a, b, net = broken(mode)
     start(a, b, net)

@@ -86,6 +86,11 @@ def requests(source):
     return source.qmp.cmd("query-migrate")["ram"]["postcopy-requests"]
 
 
+def remaining(source):
+    """Bytes that the source still has to send."""
+    return source.qmp.cmd("query-migrate")["ram"]["remaining"]
+
+
 def wait_requests(source, count, timeout=30):
     """Until the destination has asked for that many pages, or the postcopy has ended."""
     end = time.monotonic() + timeout

@@ -22,6 +22,7 @@ class _Link:
             if not hold:
                 gate.set()
         self.bytes = [0, 0]  # to the destination, back
+        self.lost = [False, False]
         for way, (a, b) in enumerate(((near, far), (far, near))):
             threading.Thread(target=self._forward, args=(way, a, b), daemon=True).start()
 
@@ -29,6 +30,8 @@ class _Link:
         try:
             while data := here.recv(CHUNK):
                 self.open[way].wait()
+                if self.lost[way]:
+                    continue
                 there.sendall(data)
                 self.bytes[way] += len(data)
                 if self.rate and way == 0:
@@ -102,6 +105,10 @@ class Proxy:
             links = [self.links[n] for n in numbers] if numbers else list(self.links)
         for link in links:
             link.cut(reset)
+
+    def lose(self, number, way):
+        """From now on this connection takes everything in one direction and delivers nothing."""
+        self.links[number].lost[way] = True
 
     def stall(self, *numbers, ways=(0, 1)):
         """From now on these connections are open and nothing gets through: to the destination (0),
