@@ -28,6 +28,11 @@ bench:
 	$(MAKE) all
 	python3 bench/run.py --builddir $(BUILD) $(BENCH_FLAGS)
 
+# Postcopy many times over, an hour or more; parts of it: SOAK_FLAGS='--only "move sim" --runs 2'.
+soak: all
+	./configure $(CONFIGURE_FLAGS) --deps-only --for=check
+	python3 scripts/soak.py --builddir $(BUILD) $(SOAK_FLAGS)
+
 # A short run of every fuzz target; FUZZ_SECONDS=3600 for a long one.
 FUZZ_SECONDS ?= 20
 fuzz:
@@ -48,4 +53,4 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all demo check bench fuzz lint docs install clean
+.PHONY: all demo check bench soak fuzz lint docs install clean
