@@ -32,6 +32,12 @@ static bool cmd_open_return_path(MigrationState *ms, GError **errp)
 
 static bool cmd_ping(MigrationState *ms, const uint8_t *payload, GError **errp)
 {
+    /* A package that is being loaded is loaded to its end: if the answer cannot be written, the
+     * listen thread finds the broken connection and pauses. */
+    if (postcopy_state(ms) >= POSTCOPY_LISTENING) {
+        rp_send(ms, MIG_RP_MSG_PONG, payload, 4, NULL);
+        return true;
+    }
     if (!ms->in.rp_open) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "PING received without a return path");
     }

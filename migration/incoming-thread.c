@@ -155,25 +155,16 @@ static void take_over_postcopy(MigrationState *ms)
     incoming_set_status(ms, MIGRATION_STATUS_COMPLETED);
 }
 
-static void fail(MigrationState *ms, GError *err)
+/* To the source; if it does not get there, the close will. */
+static void decline(MigrationState *ms, GError *err)
 {
-    g_autofree char *message = g_strdup(err->message);
-    bool tell;
-
     if (ms->in.rp_open) {
-        rp_send_u32(ms, MIG_RP_MSG_SHUT, 1, NULL); /* if it does not get there, the close will */
+        rp_send_u32(ms, MIG_RP_MSG_SHUT, 1, NULL);
     }
     set_error(ms, err);
-    pthread_mutex_lock(&ms->lock);
-    tell = ms->in.exit_on_error && !ms->in.abort_requested;
-    pthread_mutex_unlock(&ms->lock);
-    incoming_set_status(ms, MIGRATION_STATUS_FAILED);
-    if (tell && ms->host.incoming_failed) {
-        ms->host.incoming_failed(ms->host_opaque, message);
-    }
 }
 
-static void close_all(MigrationState *ms, bool ok)
+static void close_all(MigrationState *ms)
 {
     GwChannel *ch;
     GwListener *listener;
@@ -184,13 +175,31 @@ static void close_all(MigrationState *ms, bool ok)
     ms->in.channel = NULL;
     ms->in.listener = NULL;
     ms->in.rp_open = false;
-    ms->in.started = ok;
     pthread_mutex_unlock(&ms->lock);
     if (ch) {
         gw_channel_unref(ch);
     }
     if (listener) {
         gw_listener_free(listener);
+    }
+}
+
+/* Last of all: who sees the status may start the next incoming migration. */
+static void report_failure(MigrationState *ms)
+{
+    g_autofree char *message = NULL;
+    bool tell;
+
+    pthread_mutex_lock(&ms->lock);
+    message = g_strdup(ms->in.error->message);
+    tell = ms->in.exit_on_error && !ms->in.abort_requested;
+    ms->in.started = false;
+    ms->in.status = MIGRATION_STATUS_FAILED;
+    pthread_cond_broadcast(&ms->in.cond);
+    pthread_mutex_unlock(&ms->lock);
+    incoming_status_changed(ms, MIGRATION_STATUS_FAILED);
+    if (tell && ms->host.incoming_failed) {
+        ms->host.incoming_failed(ms->host_opaque, message);
     }
 }
 
@@ -214,14 +223,17 @@ gpointer incoming_thread(gpointer opaque)
     } else if (ok) {
         take_over(ms, r);
     } else {
-        fail(ms, err);
+        decline(ms, err);
     }
     postcopy_incoming_free(ms);
     loadvm_cleanup(ms);
     g_clear_pointer(&r, stream_reader_free);
-    close_all(ms, ok);
+    close_all(ms);
     g_clear_pointer(&args->channel, gw_channel_unref);
     g_free(args);
+    if (!ok) {
+        report_failure(ms);
+    }
     pthread_mutex_lock(&ms->lock);
     ms->in.thread_running = false;
     pthread_cond_broadcast(&ms->in.cond);

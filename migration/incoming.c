@@ -12,16 +12,21 @@
 /* The listener's queue: room for the channels that may come beside the main one. */
 #define LISTEN_BACKLOG 16
 
+void incoming_status_changed(MigrationState *ms, MigrationStatus to)
+{
+    trace_event(incoming_set_state, "new state %s", gw_migration_status_name(to));
+    if (ms->host.status_changed) {
+        ms->host.status_changed(ms->host_opaque, true, to);
+    }
+}
+
 void incoming_set_status(MigrationState *ms, MigrationStatus to)
 {
     pthread_mutex_lock(&ms->lock);
     ms->in.status = to;
     pthread_cond_broadcast(&ms->in.cond);
     pthread_mutex_unlock(&ms->lock);
-    trace_event(incoming_set_state, "new state %s", gw_migration_status_name(to));
-    if (ms->host.status_changed) {
-        ms->host.status_changed(ms->host_opaque, true, to);
-    }
+    incoming_status_changed(ms, to);
 }
 
 void gw_incoming_prepare(MigrationState *ms)
@@ -159,7 +164,8 @@ bool incoming_pause(MigrationState *ms)
 {
     LOCK_GUARD(&ms->lock);
 
-    if (ms->in.status != MIGRATION_STATUS_POSTCOPY_ACTIVE &&
+    if (ms->in.status != MIGRATION_STATUS_POSTCOPY_DEVICE &&
+        ms->in.status != MIGRATION_STATUS_POSTCOPY_ACTIVE &&
         ms->in.status != MIGRATION_STATUS_POSTCOPY_RECOVER) {
         return false;
     }

@@ -12,6 +12,9 @@ bool incoming_command(void *opaque, StreamReader *r, uint16_t cmd, const uint8_t
 /* Changes the status and tells the host. ms->lock not held. */
 void incoming_set_status(MigrationState *ms, MigrationStatus to);
 
+/* Tells the trace and the host of a change made under ms->lock; not held here. */
+void incoming_status_changed(MigrationState *ms, MigrationStatus to);
+
 /* migrate-pause on this side; false if it is not in postcopy. Any thread. */
 bool incoming_pause(MigrationState *ms);
 

@@ -100,15 +100,6 @@ static void pace_measure(MigrationState *ms, StreamWriter *w, Pace *p)
     pace_start(ms, w, p);
 }
 
-/* Sleeps to the end of the window, unless cancelled. */
-static void pace_sleep(MigrationState *ms, const Pace *p)
-{
-    pthread_mutex_lock(&ms->lock);
-    while (!outgoing_cancel_requested(ms) &&
-           outgoing_wait(ms, p->window_start_ns + WINDOW_NS)) {
-    }
-    pthread_mutex_unlock(&ms->lock);
-}
 
 /* The destination has not agreed yet: no need to look again before it says something. */
 static void wait_for_news(MigrationState *ms)
@@ -118,21 +109,66 @@ static void wait_for_news(MigrationState *ms)
     pthread_mutex_unlock(&ms->lock);
 }
 
+/* Without the legacy mode only devices ask for acks, and none here does. */
+static bool switchover_needs_ack(MigrationState *ms)
+{
+    return gw_capability_get(ms, MIGRATION_CAP_SWITCHOVER_ACK) &&
+           gw_compat(ms)->switchover_ack_legacy && ms->host.is_running(ms->host_opaque);
+}
+
+/* ms->lock held. */
+static bool switchover_is_acked(MigrationState *ms)
+{
+    return !ms->out.return_path || return_path_news(ms->out.return_path)->acks > 0;
+}
+
 /* Whether the destination has agreed to the switchover. */
 static bool switchover_is_allowed(MigrationState *ms)
 {
-    bool allowed = true;
-
-    if (!gw_capability_get(ms, MIGRATION_CAP_SWITCHOVER_ACK) ||
-        !gw_compat(ms)->switchover_ack_legacy || !ms->host.is_running(ms->host_opaque)) {
-        return true; /* without the legacy mode only devices ask for acks, and none here does */
+    if (!switchover_needs_ack(ms)) {
+        return true;
     }
+    LOCK_GUARD(&ms->lock);
+
+    return switchover_is_acked(ms);
+}
+
+/* ms->lock held. */
+static bool return_path_has_ended(MigrationState *ms)
+{
+    return ms->out.return_path && return_path_news(ms->out.return_path)->ended;
+}
+
+/* Its last word, before everything was sent: the destination gave up, or what it says makes no
+ * sense. Nothing that is sent now would be of use. */
+static bool return_path_is_well(MigrationState *ms, GError **errp)
+{
+    const ReturnPathNews *news;
+    LOCK_GUARD(&ms->lock);
+
+    if (!return_path_has_ended(ms)) {
+        return true;
+    }
+    news = return_path_news(ms->out.return_path);
+    if (news->error) {
+        g_propagate_error(errp, g_error_copy(news->error));
+        return false;
+    }
+    return gw_fail(errp, GW_ERROR_PROTOCOL, "return path: SHUT %u in the middle of the migration",
+                   news->shut_value);
+}
+
+/* Sleeps to the end of the window, unless there is something to do before. */
+static void pace_sleep(MigrationState *ms, const Pace *p)
+{
+    const bool needs_ack = switchover_needs_ack(ms);
+
     pthread_mutex_lock(&ms->lock);
-    if (ms->out.return_path) {
-        allowed = return_path_news(ms->out.return_path)->acks > 0;
+    while (!outgoing_cancel_requested(ms) && !return_path_has_ended(ms) &&
+           !(ms->out.postcopy_requested && (!needs_ack || switchover_is_acked(ms))) &&
+           outgoing_wait(ms, p->window_start_ns + WINDOW_NS)) {
     }
     pthread_mutex_unlock(&ms->lock);
-    return allowed;
 }
 
 /*
@@ -198,6 +234,9 @@ static bool run_passes(MigrationState *ms, StreamWriter *w, bool *postcopy, GErr
     for (;;) {
         if (outgoing_cancel_requested(ms)) {
             return gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
+        }
+        if (!return_path_is_well(ms, errp)) {
+            return false;
         }
         if (__atomic_load_n(&ms->out.postcopy_requested, __ATOMIC_ACQUIRE) &&
             switchover_is_allowed(ms)) {

@@ -57,6 +57,18 @@ static bool check_page_sizes(MigrationState *ms, const uint8_t *payload, GError 
                    GW_TARGET_PAGE_SIZE);
 }
 
+/* Memory is emptied when its block is listed: what came before would count as received. */
+static bool nothing_listed(MigrationState *ms, GError **errp)
+{
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        if (ram_block_at(ms, i)->listed) {
+            return gw_fail(errp, GW_ERROR_PROTOCOL,
+                           "CMD_POSTCOPY_ADVISE after the list of RAM blocks");
+        }
+    }
+    return true;
+}
+
 static bool cmd_advise(MigrationState *ms, const uint8_t *payload, uint16_t len, GError **errp)
 {
     const bool on = gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM);
@@ -76,7 +88,7 @@ static bool cmd_advise(MigrationState *ms, const uint8_t *payload, uint16_t len,
     if (!on) {
         return true;
     }
-    if (!check_page_sizes(ms, payload, errp)) {
+    if (!check_page_sizes(ms, payload, errp) || !nothing_listed(ms, errp)) {
         return false;
     }
     pthread_mutex_lock(&ms->lock);
@@ -154,15 +166,27 @@ static bool cmd_listen(MigrationState *ms, GError **errp)
 static bool cmd_run(MigrationState *ms, StreamReader *r, bool *quit, GError **errp)
 {
     const PostcopyState s = postcopy_state(ms);
+    bool aborted, active;
 
     if (s != POSTCOPY_LISTENING || r == ms->postcopy_incoming->package_of) {
         return wrong_state("POSTCOPY_RUN", s, errp);
     }
-    /* The status first: the listen thread may pause from the moment the state says running. */
-    incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_ACTIVE);
-    set_state(ms, POSTCOPY_RUNNING);
+    pthread_mutex_lock(&ms->lock);
+    aborted = ms->in.abort_requested;
+    active = !aborted && ms->in.status == MIGRATION_STATUS_POSTCOPY_DEVICE;
+    if (!aborted) {
+        ms->postcopy_incoming->state = POSTCOPY_RUNNING;
+    }
+    if (active) { /* else the listen thread has paused it, or is recovering */
+        ms->in.status = MIGRATION_STATUS_POSTCOPY_ACTIVE;
+    }
+    pthread_cond_broadcast(&ms->in.cond);
+    pthread_mutex_unlock(&ms->lock);
+    if (active) {
+        incoming_status_changed(ms, MIGRATION_STATUS_POSTCOPY_ACTIVE);
+    }
     *quit = true;
-    return true;
+    return !aborted || gw_fail(errp, GW_ERROR_CANCELLED, "the incoming migration was ended");
 }
 
 static bool load_package(MigrationState *ms, StreamReader *outer, const uint8_t *blob, uint32_t len,

@@ -122,9 +122,14 @@ static bool handle_fault(MigrationState *ms, const MigrationFault *f, int64_t no
     const int vcpu = ms->host.vcpu_of_thread ? ms->host.vcpu_of_thread(ms->host_opaque, f->tid)
                                              : -1;
 
+    g_autoptr(GError) why = NULL;
+
     latency_fault(pi->latency, key, vcpu, now);
-    if (!postcopy_request_page(ms, b, page, errp)) {
-        return false;
+    /* A request that cannot be written now is repeated after the recovery: the listen thread
+     * notices the broken channel by itself. */
+    if (!postcopy_request_page(ms, b, page, &why)) {
+        trace_event(postcopy_fault_error, "%s", why->message);
+        return true;
     }
     latency_requested(pi->latency, key, ms_now_ns(ms));
     /* It may have arrived between the look at `received` and the entry in the table. */
@@ -135,30 +140,85 @@ static bool handle_fault(MigrationState *ms, const MigrationFault *f, int64_t no
     return true;
 }
 
-gpointer postcopy_fault_thread(gpointer opaque)
+static bool handle_faults(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    MigrationFault faults[FAULTS_AT_ONCE];
+    const int n = pi->fault_ops->wait(pi->fs, faults, FAULTS_AT_ONCE, -1, errp);
+    const int64_t now = ms_now_ns(ms);
+
+    for (int i = 0; i < n; i++) {
+        if (!handle_fault(ms, &faults[i], now, errp)) {
+            return false;
+        }
+    }
+    return n >= 0;
+}
+
+static gpointer fault_thread(gpointer opaque)
 {
     MigrationState *ms = opaque;
     PostcopyIncoming *pi = ms->postcopy_incoming;
-    MigrationFault faults[FAULTS_AT_ONCE];
+    GError *err = NULL;
 
     while (!__atomic_load_n(&pi->stop_faults, __ATOMIC_ACQUIRE)) {
-        g_autoptr(GError) err = NULL;
-        const int n = pi->fault_ops->wait(pi->fs, faults, FAULTS_AT_ONCE, -1, &err);
-        const int64_t now = ms_now_ns(ms);
-
-        if (n < 0) {
-            trace_event(postcopy_fault_error, "%s", err->message);
-            return NULL;
-        }
-        for (int i = 0; i < n; i++) {
-            g_autoptr(GError) why = NULL;
-
-            /* A request that cannot be written now is repeated after the recovery: the listen
-             * thread notices the broken channel by itself. */
-            if (!handle_fault(ms, &faults[i], now, &why)) {
-                trace_event(postcopy_fault_error, "%s", why->message);
-            }
+        if (!handle_faults(ms, &err)) {
+            break;
         }
     }
+    if (err) {
+        /* Nobody would answer the guest's faults: a pause says so, a recovery tries once more. */
+        trace_event(postcopy_fault_error, "%s", err->message);
+        g_prefix_error(&err, "page faults are no longer noticed: ");
+        pthread_mutex_lock(&ms->lock);
+        pi->faults_failed = true;
+        postcopy_break(ms, err);
+        pthread_mutex_unlock(&ms->lock);
+    }
     return NULL;
+}
+
+void postcopy_faults_start(MigrationState *ms)
+{
+    ms->postcopy_incoming->fault_thread = g_thread_new("mig/dst/fault", fault_thread, ms);
+}
+
+void postcopy_faults_stop(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (pi->fault_thread) {
+        __atomic_store_n(&pi->stop_faults, true, __ATOMIC_RELEASE);
+        pi->fault_ops->stop(pi->fs);
+        g_clear_pointer(&pi->fault_thread, g_thread_join);
+    }
+}
+
+bool postcopy_faults_restart(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    bool failed;
+
+    pthread_mutex_lock(&ms->lock);
+    failed = pi->faults_failed;
+    pi->faults_failed = false;
+    if (failed) {
+        g_clear_error(&pi->broken); /* maybe of a failure during the pause */
+    }
+    pthread_mutex_unlock(&ms->lock);
+    if (!failed) {
+        return true;
+    }
+    g_clear_pointer(&pi->fault_thread, g_thread_join);
+    postcopy_faults_start(ms);
+    /* Faults that were read and not answered are not reported again, unless their threads wake. */
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        RAMBlock *b = ram_block_at(ms, i);
+
+        if (b->watched &&
+            !pi->fault_ops->wake(pi->fs, b->info.host, b->info.used_length, errp)) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -44,17 +44,27 @@ bool postcopy_accept_preempt(MigrationState *ms, GError **errp)
     return true;
 }
 
-/* Pages may be lost with this channel alone: both ends have to start over together. */
-static void preempt_broke(MigrationState *ms, GError *err)
+void postcopy_break(MigrationState *ms, GError *why)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
-    LOCK_GUARD(&ms->lock);
 
-    pi->preempt_error = err;
+    if (pi->broken) {
+        g_error_free(why);
+    } else {
+        pi->broken = why;
+    }
     if (ms->in.channel && !pi->paused) {
         gw_channel_shutdown(ms->in.channel);
     }
     pthread_cond_broadcast(&ms->in.cond); /* wait_for_missing() */
+}
+
+/* Pages may be lost with this channel alone: both ends have to start over together. */
+static void preempt_broke(MigrationState *ms, GError *err)
+{
+    LOCK_GUARD(&ms->lock);
+
+    postcopy_break(ms, err);
 }
 
 static void preempt_ended(MigrationState *ms)
@@ -126,7 +136,7 @@ static bool wait_for_missing(MigrationState *ms, GError **errp)
     LOCK_GUARD(&ms->lock);
 
     while (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) && pi->preempt_channel &&
-           !pi->preempt_ended && !pi->preempt_error && !ms->in.pause_requested &&
+           !pi->preempt_ended && !pi->broken && !ms->in.pause_requested &&
            !ms->in.abort_requested) {
         pthread_cond_wait(&ms->in.cond, &ms->lock);
     }
@@ -136,7 +146,7 @@ static bool wait_for_missing(MigrationState *ms, GError **errp)
                          " pages have not come", __atomic_load_n(&pi->missing, __ATOMIC_RELAXED));
 }
 
-/* Why the connection broke: the preempt channel's reason comes first. */
+/* Why the connection broke: who ended it knows better than who noticed. */
 static GError *reason(MigrationState *ms, GError *err)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
@@ -147,35 +157,19 @@ static GError *reason(MigrationState *ms, GError *err)
         return g_error_new(GW_ERROR, GW_ERROR_IO, "paused by %s",
                            ms->in.yanked ? "yank" : "migrate-pause");
     }
-    if (pi->preempt_error) {
+    if (pi->broken) {
         g_clear_error(&err);
-        return g_steal_pointer(&pi->preempt_error);
+        return g_steal_pointer(&pi->broken);
     }
     return err;
 }
 
-/* A connection that breaks while the package is still being loaded pauses when that is done: the
- * source has handed the guest over. False if the load failed. */
-static bool wait_for_run(MigrationState *ms)
-{
-    PostcopyIncoming *pi = ms->postcopy_incoming;
-    LOCK_GUARD(&ms->lock);
-
-    while (pi->state == POSTCOPY_LISTENING && !pi->give_up) {
-        pthread_cond_wait(&ms->in.cond, &ms->lock);
-    }
-    return !pi->give_up;
-}
-
+/* The package may still be loading, and wait for a page: the source has handed the guest over, so
+ * that load too can only go on when the connection is back. */
 static StreamReader *pause_and_recover(MigrationState *ms, GError *err)
 {
-    StreamReader *r;
+    StreamReader *r = recovery_wait(ms, reason(ms, err));
 
-    if (!wait_for_run(ms)) {
-        g_clear_error(&err);
-        return NULL;
-    }
-    r = recovery_wait(ms, reason(ms, err));
     if (r) {
         postcopy_channel_restart(&ms->postcopy_incoming->main, r);
     }
@@ -201,6 +195,9 @@ static gpointer listen_thread(gpointer opaque)
             }
             pi->reader = pause_and_recover(ms, err);
         }
+    }
+    if (!done) {
+        postcopy_ram_release(ms); /* whoever waits for a page would wait for ever */
     }
     pthread_mutex_lock(&ms->lock);
     pi->listen_done = done;
@@ -261,6 +258,9 @@ static void give_up(MigrationState *ms)
     if (pi->preempt_channel) {
         gw_channel_shutdown(pi->preempt_channel);
     }
+    if (ms->in.listener) {
+        gw_listener_cancel(ms->in.listener); /* a recovery may be waiting for its connection */
+    }
     pthread_cond_broadcast(&ms->in.cond);
     pthread_mutex_unlock(&ms->lock);
     g_clear_pointer(&pi->listen_thread, g_thread_join);
@@ -284,6 +284,6 @@ void postcopy_incoming_free(MigrationState *ms)
     ms->in.has_latency = pi->state >= POSTCOPY_LISTENING; /* else the source did not switch */
     pthread_mutex_unlock(&ms->lock);
     latency_free(pi->latency);
-    g_clear_error(&pi->preempt_error);
+    g_clear_error(&pi->broken);
     g_free(pi);
 }

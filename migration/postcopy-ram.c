@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The target memory of a postcopy: emptied at ADVISE, partly emptied again by DISCARD, watched from
- * LISTEN to the end. Incoming thread (end: whoever joined the others).
+ * The target memory of a postcopy: a block is emptied when the source lists it, partly emptied
+ * again by DISCARD, watched from LISTEN to the end. A block that only this side has keeps its
+ * contents. Incoming thread (end: whoever joined the others).
  * Wire: spec commands 3.1 (ADVISE, DISCARD, LISTEN), ram 2.8.
  *
  * A page that counts as received need not have memory behind it: zero pages of the precopy part are
@@ -31,7 +32,7 @@ static bool can_be_emptied(const RAMBlock *b, GError **errp)
 
 bool postcopy_supported(MigrationState *ms, GError **errp)
 {
-    const MigrationFaultOps *ops = gw_fault_source_userfaultfd();
+    const MigrationFaultOps *ops = ms->fault_ops;
     g_autoptr(GError) err = NULL;
     void *fs = ops->open(NULL, &err);
     bool ok = fs != NULL;
@@ -97,18 +98,11 @@ bool postcopy_ram_prepare(MigrationState *ms, GError **errp)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
 
-    pi->fault_ops = gw_fault_source_userfaultfd();
+    pi->fault_ops = ms->fault_ops;
     pi->fs = pi->fault_ops->open(NULL, errp);
     if (!pi->fs) {
         g_prefix_error(errp, "Postcopy is not supported: ");
         return false;
-    }
-    for (unsigned i = 0; i < ram_block_count(ms); i++) {
-        RAMBlock *b = ram_block_at(ms, i);
-
-        if (!postcopy_ram_discard(ms, b, 0, b->info.max_length, errp)) {
-            return false;
-        }
     }
     return true;
 }
@@ -151,33 +145,34 @@ bool postcopy_ram_listen(MigrationState *ms, GError **errp)
         }
         b->watched = true;
     }
-    pi->fault_thread = g_thread_new("mig/dst/fault", postcopy_fault_thread, ms);
+    postcopy_faults_start(ms);
     return true;
 }
 
-void postcopy_ram_end(MigrationState *ms)
+void postcopy_ram_release(MigrationState *ms)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
 
-    if (pi->fault_thread) {
-        __atomic_store_n(&pi->stop_faults, true, __ATOMIC_RELEASE);
-        pi->fault_ops->stop(pi->fs);
-        g_thread_join(pi->fault_thread);
-        pi->fault_thread = NULL;
-    }
+    postcopy_faults_stop(ms);
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         RAMBlock *b = ram_block_at(ms, i);
 
         if (b->watched) {
             pi->fault_ops->remove_range(pi->fs, b->info.host, b->info.used_length, NULL);
             b->watched = false;
-        }
-        if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {
+            /* Undoes NOHUGEPAGE; the kernel knows no way back to neither. */
             (void)madvise(b->info.host, b->info.max_length, MADV_HUGEPAGE);
         }
-        if (pi->requested) {
-            g_free(pi->requested[i]);
-        }
+    }
+}
+
+void postcopy_ram_end(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    postcopy_ram_release(ms);
+    for (unsigned i = 0; pi->requested && i < ram_block_count(ms); i++) {
+        g_free(pi->requested[i]);
     }
     g_clear_pointer(&pi->requested, g_free);
     if (pi->fs) {

@@ -89,8 +89,7 @@ static void look_for_package(MigrationState *ms)
     }
 }
 
-/* The return path ended or somebody asked for a pause: both are no reason to go on writing. */
-static bool still_connected(MigrationState *ms, GError **errp)
+bool postcopy_still_connected(MigrationState *ms, GError **errp)
 {
     const ReturnPathNews *news;
     LOCK_GUARD(&ms->lock);
@@ -123,7 +122,7 @@ static bool send_background(MigrationState *ms, GError **errp)
         const uint64_t before = stream_written(w);
 
         look_for_package(ms);
-        if (!still_connected(ms, errp) ||
+        if (!postcopy_still_connected(ms, errp) ||
             !savevm_state_iterate(ms, w, part, &done, errp) || !stream_flush(w, errp)) {
             return false;
         }
@@ -138,7 +137,7 @@ static bool send_background(MigrationState *ms, GError **errp)
 static bool wait_for_package(MigrationState *ms, GError **errp)
 {
     while (outgoing_status(ms) == MIGRATION_STATUS_POSTCOPY_DEVICE) {
-        if (!still_connected(ms, errp)) {
+        if (!postcopy_still_connected(ms, errp)) {
             return false;
         }
         look_for_package(ms);
@@ -157,7 +156,8 @@ static bool send_end(MigrationState *ms, GError **errp)
     StreamWriter *w = ms->out.writer;
 
     /* A SHUT that is there before the end was sent is not the answer to it. */
-    if (!savevm_state_complete_iterable(ms, w, false, errp) || !still_connected(ms, errp)) {
+    if (!savevm_state_complete_iterable(ms, w, false, errp) ||
+        !postcopy_still_connected(ms, errp)) {
         return false;
     }
     stream_put_u8(w, QEMU_VM_EOF);

@@ -66,6 +66,9 @@ bool postcopy_switch(MigrationState *ms, StreamWriter *w, GError **errp);
 void postcopy_canonicalise(RAMBlock *b);
 /* postcopy-source.c: all that follows; true: completed. */
 bool postcopy_run(MigrationState *ms, GError **errp);
+/* False, with the reason in *errp, if the return path ended or somebody asked for a pause: no use
+ * to go on writing or waiting. */
+bool postcopy_still_connected(MigrationState *ms, GError **errp);
 /* Puts ADVISE; setup. */
 void postcopy_put_advise(MigrationState *ms, StreamWriter *w);
 

@@ -64,9 +64,10 @@ struct PostcopyIncoming {
     bool listen_done;           /* ms->lock; the main channel's EOF came: every page is here */
     bool paused;                /* ms->lock */
     bool give_up;               /* ms->lock; the load failed: the threads are to end */
-    GError *preempt_error;      /* ms->lock; why the preempt channel broke */
+    GError *broken;             /* ms->lock; why another thread than listen ended the connection */
     bool preempt_ended;         /* ms->lock; its end mark came: no page follows on it */
     bool stop_faults;           /* atomic */
+    bool faults_failed;         /* ms->lock; an error has ended the fault thread */
     uint64_t missing;           /* atomic: target pages that have not arrived */
     uint64_t requests, duplicates; /* atomic counters: sent; pages that came twice */
 };
@@ -76,19 +77,26 @@ typedef struct PostcopyIncoming PostcopyIncoming;
 
 /* Whether this host can do it at all: opens and closes a fault source. */
 bool postcopy_supported(MigrationState *ms, GError **errp);
-/* ADVISE: opens the fault source, discards all RAM. */
+/* ADVISE: opens the fault source. */
 bool postcopy_ram_prepare(MigrationState *ms, GError **errp);
 /* Drops [offset, offset + len) of a block and its received bits. */
 bool postcopy_ram_discard(MigrationState *ms, RAMBlock *b, uint64_t offset, uint64_t len,
                           GError **errp);
 /* LISTEN: registers all blocks, starts the fault thread. */
 bool postcopy_ram_listen(MigrationState *ms, GError **errp);
-/* Stops the fault thread, takes the ranges back, frees. After the last page, or on failure. */
+/* Stops the fault thread and takes the ranges back: whoever waits for a page goes on without it. */
+void postcopy_ram_release(MigrationState *ms);
+/* The same, and frees. After the last page, or on failure. */
 void postcopy_ram_end(MigrationState *ms);
 
 /* ---- postcopy-fault.c ---- */
 
-gpointer postcopy_fault_thread(gpointer ms);
+/* Starts and ends the fault thread. */
+void postcopy_faults_start(MigrationState *ms);
+void postcopy_faults_stop(MigrationState *ms);
+/* After a resume: if an error has ended the fault thread, starts it anew, and whoever waits for a
+ * page is noticed once more. */
+bool postcopy_faults_restart(MigrationState *ms, GError **errp);
 /* Sends REQ_PAGES for one host page, unless it is already asked for. Any thread. */
 bool postcopy_request_page(MigrationState *ms, RAMBlock *b, uint64_t page, GError **errp);
 /* After a resume: repeats every request whose page has not arrived. */
@@ -124,6 +132,10 @@ bool postcopy_command(MigrationState *ms, StreamReader *r, uint16_t cmd, const u
 PostcopyState postcopy_state(MigrationState *ms);
 
 /* ---- postcopy-listen.c ---- */
+
+/* Ends the connection with that reason, of which the first is kept: both ends pause. Takes it over.
+ * Any thread, ms->lock held. */
+void postcopy_break(MigrationState *ms, GError *why);
 
 /* Waits for the preempt connection; starts and ends the thread that reads it. */
 bool postcopy_accept_preempt(MigrationState *ms, GError **errp);

@@ -49,6 +49,7 @@ static bool load_page_size(MigrationState *ms, const RAMBlock *b, StreamReader *
 
 bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **errp)
 {
+    const bool postcopy = postcopy_state(ld->ms) != POSTCOPY_NONE;
     g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 
     while (total > 0) {
@@ -66,7 +67,7 @@ bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **
                            "Unknown ramblock \"%s\", cannot accept migration: the machines differ",
                            id);
         }
-        if (!g_hash_table_add(seen, b)) {
+        if (!g_hash_table_add(seen, b) || (postcopy && b->listed)) {
             return gw_fail(errp, GW_ERROR_PROTOCOL, "RAM block '%s' is listed twice", id);
         }
         if (length > total || length % GW_TARGET_PAGE_SIZE) {
@@ -76,6 +77,10 @@ bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **
                            "total", id, length, total);
         }
         if (!load_length(b, length, errp) || !load_page_size(ld->ms, b, r, errp)) {
+            return false;
+        }
+        if (postcopy &&
+            !postcopy_ram_discard(ld->ms, b, 0, b->info.max_length, errp)) {
             return false;
         }
         b->listed = true;

@@ -197,6 +197,7 @@ bool ram_load_setup(void *opaque, GError **errp)
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         RAMBlock *b = ram_block_at(ms, i);
 
+        b->listed = false;
         b->received = bits_new(ram_block_max_pages(b));
         ram_load_find_zero(b);
         if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {

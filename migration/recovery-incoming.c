@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pause and recovery, incoming side. A broken channel while the guest runs closes all channels and
- * waits; vCPUs that need a missing page wait with it. migrate-recover listens again, the source
- * connects, asks what has arrived, and goes on with the rest. Listen thread.
+ * Pause and recovery, incoming side. A broken channel after LISTEN closes all channels and waits;
+ * vCPUs, or a device load, that need a missing page wait with it. migrate-recover listens again,
+ * the source connects, asks what has arrived, and goes on with the rest. Listen thread.
  * Wire: spec commands 3.4, ram 2.9 (the bitmap is little-endian).
  */
 #include "recovery.h"
@@ -27,7 +27,7 @@ bool recovery_send_bitmap(MigrationState *ms, const uint8_t *payload, uint16_t l
     memcpy(id, payload + 1, payload[0]);
     id[payload[0]] = '\0';
     b = gw_ram_block_find(ms, id);
-    if (!b || postcopy_state(ms) != POSTCOPY_RUNNING) {
+    if (!b || postcopy_state(ms) < POSTCOPY_LISTENING) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "RECV_BITMAP: %s '%s'",
                        b ? "not in postcopy with block" : "unknown block", id);
     }
@@ -53,6 +53,7 @@ bool recovery_send_bitmap(MigrationState *ms, const uint8_t *payload, uint16_t l
 bool recovery_resume(MigrationState *ms, GError **errp)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
+    MigrationStatus status;
     bool paused;
 
     pthread_mutex_lock(&ms->lock);
@@ -68,9 +69,13 @@ bool recovery_resume(MigrationState *ms, GError **errp)
     pthread_mutex_lock(&ms->lock);
     pi->paused = false;
     g_clear_error(&ms->in.error);
+    status = ms->in.status = pi->state == POSTCOPY_RUNNING ? MIGRATION_STATUS_POSTCOPY_ACTIVE
+                                                           : MIGRATION_STATUS_POSTCOPY_DEVICE;
+    pthread_cond_broadcast(&ms->in.cond);
     pthread_mutex_unlock(&ms->lock);
-    incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_ACTIVE);
-    return rp_send_u32(ms, MIG_RP_MSG_RESUME_ACK, 1, errp) && postcopy_request_again(ms, errp);
+    incoming_status_changed(ms, status);
+    return rp_send_u32(ms, MIG_RP_MSG_RESUME_ACK, 1, errp) && postcopy_request_again(ms, errp) &&
+           postcopy_faults_restart(ms, errp);
 }
 
 static void disconnect(MigrationState *ms, GError *why)
@@ -104,7 +109,7 @@ static void disconnect(MigrationState *ms, GError *why)
     }
     /* What the preempt thread said while it was shut down is no news of the next connection. */
     pthread_mutex_lock(&ms->lock);
-    g_clear_error(&pi->preempt_error);
+    g_clear_error(&pi->broken);
     pthread_mutex_unlock(&ms->lock);
     /* The next connection knows nothing of what this one asked for last. */
     pthread_mutex_lock(&ms->in.rp_lock);

@@ -102,12 +102,36 @@ static bool reconnect(MigrationState *ms, GError **errp)
     return true;
 }
 
+static bool bitmaps_came(const PostcopySource *ps)
+{
+    return ps->bitmaps_missing == 0;
+}
+
+static bool resume_was_acked(const PostcopySource *ps)
+{
+    return ps->resume_acked;
+}
+
+/* Until the return path brought it; what ends the wait otherwise is the user's error to see. */
+static bool wait_for(MigrationState *ms, bool (*came)(const PostcopySource *ps), GError **errp)
+{
+    bool ok;
+
+    pthread_mutex_lock(&ms->lock);
+    while (!(ok = came(ms->postcopy_source)) && !ms->out.pause_requested &&
+           !return_path_news(ms->out.return_path)->ended) {
+        outgoing_wait(ms, -1);
+    }
+    pthread_mutex_unlock(&ms->lock);
+    return ok || (postcopy_still_connected(ms, errp) &&
+                  gw_fail(errp, GW_ERROR_IO, "the connection broke during the recovery"));
+}
+
 /* Asks for one bitmap per block, and waits until all have come. */
 static bool fetch_bitmaps(MigrationState *ms, GError **errp)
 {
     StreamWriter *w = ms->out.writer;
     PostcopySource *ps = ms->postcopy_source;
-    bool ok = true;
 
     pthread_mutex_lock(&ms->lock);
     ps->bitmaps_missing = 0;
@@ -126,42 +150,18 @@ static bool fetch_bitmaps(MigrationState *ms, GError **errp)
             savevm_put_command(w, MIG_CMD_RECV_BITMAP, payload, (uint16_t)(n + 1));
         }
     }
-    if (!stream_flush(w, errp)) {
-        return false;
-    }
-    pthread_mutex_lock(&ms->lock);
-    while (ps->bitmaps_missing && !return_path_news(ms->out.return_path)->ended &&
-           !ms->out.pause_requested) {
-        outgoing_wait(ms, -1);
-    }
-    ok = ps->bitmaps_missing == 0;
-    pthread_mutex_unlock(&ms->lock);
-    return ok || gw_fail(errp, GW_ERROR_IO,
-                         "the connection broke before all received bitmaps came");
+    return stream_flush(w, errp) && wait_for(ms, bitmaps_came, errp);
 }
 
 static bool handshake(MigrationState *ms, GError **errp)
 {
-    bool acked;
-
     if (gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT) && !preempt_open(ms, errp)) {
         return false;
     }
     ram_save_restart(ms);
     savevm_state_reopen(ms);
     savevm_put_command(ms->out.writer, MIG_CMD_POSTCOPY_RESUME, NULL, 0);
-    if (!stream_flush(ms->out.writer, errp)) {
-        return false;
-    }
-    pthread_mutex_lock(&ms->lock);
-    while (!ms->postcopy_source->resume_acked && !ms->out.pause_requested &&
-           !return_path_news(ms->out.return_path)->ended) {
-        outgoing_wait(ms, -1);
-    }
-    acked = ms->postcopy_source->resume_acked;
-    pthread_mutex_unlock(&ms->lock);
-    return acked || gw_fail(errp, GW_ERROR_IO, "the connection broke before the resume was "
-                            "acknowledged");
+    return stream_flush(ms->out.writer, errp) && wait_for(ms, resume_was_acked, errp);
 }
 
 static bool resume(MigrationState *ms, GError **errp)

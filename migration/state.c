@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "error.h"
+#include "migration/fault.h"
 #include "outgoing.h"
 
 static int64_t real_now_ns(void *opaque)
@@ -73,6 +74,7 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
     }
     ms->clock = s->clock ? *s->clock : real_clock;
     ms->clock_opaque = s->clock_opaque;
+    ms->fault_ops = gw_fault_source_userfaultfd();
     pthread_mutex_init(&ms->lock, NULL);
     pthread_mutex_init(&ms->in.rp_lock, NULL);
     cond_init_monotonic(&ms->out.cond);

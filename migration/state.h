@@ -156,6 +156,7 @@ struct MigrationState {
     struct GlobalState *global_state;
     struct PostcopySource *postcopy_source;     /* postcopy-source.h; one outgoing migration's */
     struct PostcopyIncoming *postcopy_incoming; /* postcopy.h; one incoming migration's */
+    const struct MigrationFaultOps *fault_ops;  /* migration/fault.h; constant */
     PostcopyCounters postcopy_counters;
     CpuThrottle throttle;  /* of the outgoing migration */
     BackgroundCounters background_counters;

@@ -4,11 +4,7 @@
  * that ends in the middle of the package leaves the guest at the source; a return path that has
  * ended makes nobody wait; commands of a postcopy that come out of turn end the load and no more.
  */
-#include "pair-fixture.h"
-
-#include <unistd.h>
-
-#include "migration/fault.h"
+#include "postcopy-fixture.h"
 #include "postcopy-source.h"
 #include "return-path.h"
 
@@ -96,20 +92,6 @@ static void test_return_path_ended(void)
     gw_channel_unref(peer);
     gw_listener_free(l);
     toy_machine_free(src);
-}
-
-static bool postcopy_possible(void)
-{
-    GError *err = NULL;
-    void *fs = gw_fault_source_userfaultfd()->open(NULL, &err);
-
-    if (!fs) {
-        g_test_skip(err->message);
-        g_error_free(err);
-        return false;
-    }
-    gw_fault_source_userfaultfd()->close(fs);
-    return true;
 }
 
 static void test_out_of_turn(gconstpointer data)

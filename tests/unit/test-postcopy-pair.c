@@ -4,11 +4,7 @@
  * destination touches every page while they arrive and compares each with the source, whose guest
  * is stopped by then.
  */
-#include "pair-fixture.h"
-
-#include <unistd.h>
-
-#include "migration/fault.h"
+#include "postcopy-fixture.h"
 
 #define PAGES 4096
 
@@ -58,20 +54,6 @@ static gpointer reader_thread(gpointer opaque)
         r->wrong += !same(r->dst->ram + at, r->src->ram + at);
     }
     return NULL;
-}
-
-static bool postcopy_possible(void)
-{
-    GError *err = NULL;
-    void *fs = gw_fault_source_userfaultfd()->open(NULL, &err);
-
-    if (!fs) {
-        g_test_skip(err->message);
-        g_error_free(err);
-        return false;
-    }
-    gw_fault_source_userfaultfd()->close(fs);
-    return true;
 }
 
 static void fill(ToyMachine *m)
