@@ -104,8 +104,28 @@ GwChannel *gw_listener_accept(GwListener *l, GError **errp)
 
 GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **errp)
 {
-    struct pollfd pfds[LISTENER_MAX_FDS] = { 0 };
+    return gw_listener_accept_or_ready(l, NULL, 0, timeout_ms, NULL, errp);
+}
 
+/* What to poll for: our sockets, then the channels. */
+static void fill(const GwListener *l, GwChannel *const *channels, unsigned n, struct pollfd *pfds)
+{
+    for (unsigned i = 0; i < l->sockets.n; i++) {
+        pfds[i] = (struct pollfd){ .fd = l->sockets.fds[i], .events = POLLIN };
+    }
+    for (unsigned i = 0; i < n; i++) {
+        pfds[l->sockets.n + i] =
+            (struct pollfd){ .fd = gw_channel_fd(channels[i]), .events = POLLIN };
+    }
+}
+
+GwChannel *gw_listener_accept_or_ready(GwListener *l, GwChannel *const *channels, unsigned n,
+                                       int timeout_ms, unsigned *ready, GError **errp)
+{
+    struct pollfd pfds[LISTENER_MAX_FDS + GW_LISTENER_WATCH_MAX] = { 0 };
+    const unsigned own = l->sockets.n;
+
+    g_return_val_if_fail(n <= GW_LISTENER_WATCH_MAX, NULL);
     if (gw_cancel_is_triggered(l->cancel)) {
         return cancelled(errp);
     }
@@ -115,11 +135,9 @@ GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **err
     for (;;) {
         int fd;
 
-        for (unsigned i = 0; i < l->sockets.n; i++) {
-            pfds[i] = (struct pollfd){ .fd = l->sockets.fds[i], .events = POLLIN };
-        }
+        fill(l, channels, n, pfds);
         /* Without sockets (fd, exec, file) there is no next connection: only the cancel ends it. */
-        switch (io_poll_many(pfds, l->sockets.n, l->cancel, timeout_ms)) {
+        switch (io_poll_many(pfds, own + n, l->cancel, timeout_ms)) {
         case IO_POLL_WOKEN:
             return cancelled(errp);
         case IO_POLL_TIMEOUT:
@@ -128,7 +146,13 @@ GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **err
         default:
             break;
         }
-        fd = accept_ready(pfds, l->sockets.n);
+        for (unsigned i = 0; i < n; i++) {
+            if (pfds[own + i].revents) {
+                *ready = i;
+                return NULL;
+            }
+        }
+        fd = accept_ready(pfds, own);
         if (fd >= 0) {
             return gw_channel_socket_new(fd, GW_CHANNEL_MULTI);
         }
@@ -142,6 +166,11 @@ GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **err
 void gw_listener_cancel(GwListener *l)
 {
     gw_cancel_trigger(l->cancel);
+}
+
+bool gw_listener_is_cancelled(const GwListener *l)
+{
+    return gw_cancel_is_triggered(l->cancel);
 }
 
 /* Only if the path still is our socket: somebody else may have bound it anew. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "incoming-door.h"
 #include "postcopy.h"
 #include "return-path.h"
 #include "trace.h"
@@ -37,6 +38,9 @@ static bool cmd_ping(MigrationState *ms, const uint8_t *payload, GError **errp)
     if (postcopy_state(ms) >= POSTCOPY_LISTENING) {
         rp_send(ms, MIG_RP_MSG_PONG, payload, 4, NULL);
         return true;
+    }
+    if (ms->in.door) {
+        door_before_pong(ms->in.door, ms->in.listener);
     }
     if (!ms->in.rp_open) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "PING received without a return path");

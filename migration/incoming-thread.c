@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "incoming-door.h"
 #include "postcopy.h"
 #include "return-path.h"
 
@@ -21,9 +22,14 @@
 static GwChannel *accept_main(const IncomingArgs *args, GError **errp)
 {
     MigrationState *ms = args->ms;
-    GwChannel *ch = args->channel ? gw_channel_ref(args->channel)
-                                  : gw_listener_accept(args->listener, errp);
+    GwChannel *ch;
 
+    if (args->channel) {
+        ch = gw_channel_ref(args->channel);
+    } else {
+        ms->in.door = door_new(ms);
+        ch = door_main(ms->in.door, args->listener, false, errp);
+    }
     if (!ch) {
         return NULL;
     }
@@ -155,12 +161,10 @@ static void take_over_postcopy(MigrationState *ms)
     incoming_set_status(ms, MIGRATION_STATUS_COMPLETED);
 }
 
-/* To the source; if it does not get there, the close will. */
+/* To the source, if there is a return path; if it does not get there, the close will. */
 static void decline(MigrationState *ms, GError *err)
 {
-    if (ms->in.rp_open) {
-        rp_send_u32(ms, MIG_RP_MSG_SHUT, 1, NULL);
-    }
+    rp_send_u32(ms, MIG_RP_MSG_SHUT, 1, NULL);
     set_error(ms, err);
 }
 
@@ -169,6 +173,7 @@ static void close_all(MigrationState *ms)
     GwChannel *ch;
     GwListener *listener;
 
+    g_clear_pointer(&ms->in.door, door_free);
     pthread_mutex_lock(&ms->lock);
     ch = ms->in.channel;
     listener = ms->in.listener;

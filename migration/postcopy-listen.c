@@ -8,6 +8,7 @@
 #include "postcopy.h"
 
 #include "error.h"
+#include "incoming-door.h"
 #include "incoming.h"
 #include "recovery.h"
 #include "trace.h"
@@ -15,33 +16,55 @@
 /* The source opens the preempt channel before it sends what makes us look for it: a connection that
  * is not there soon never comes, and a source that can still take the guest back should hear so. */
 #define PREEMPT_WAIT_MS 10000
+#define LOAD_PATIENCE_NS INT64_C(1000000000)
 
 /* ---- preempt thread ---- */
 
 bool postcopy_accept_preempt(MigrationState *ms, GError **errp)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
-    GwListener *l;
-    GwChannel *ch;
 
     pthread_mutex_lock(&ms->lock);
-    l = ms->in.listener;
+    pi->listener = ms->in.listener;
     pthread_mutex_unlock(&ms->lock);
-    if (!l) {
+    if (!pi->listener || !ms->in.door) {
         return gw_fail(errp, GW_ERROR_GENERIC,
                        "capability 'postcopy-preempt' needs an address that takes a second "
                        "connection (tcp or unix)");
     }
-    ch = gw_listener_accept_within(l, PREEMPT_WAIT_MS, errp);
-    if (!ch) {
+    if (!door_expect_preempt(ms->in.door, pi->listener, ms->in.channel, PREEMPT_WAIT_MS, errp)) {
         g_prefix_error(errp, "preempt channel (is 'postcopy-preempt' on at the source?): ");
         return false;
     }
-    gw_channel_set_name(ch, "preempt");
-    pthread_mutex_lock(&ms->lock);
-    pi->preempt_channel = ch;
-    pthread_mutex_unlock(&ms->lock);
     return true;
+}
+
+/* The door has recognised it; but whoever shuts channels down may have come before. */
+static bool take_preempt(MigrationState *ms, GwChannel *ch)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    LOCK_GUARD(&ms->lock);
+
+    if (gw_listener_is_cancelled(pi->listener)) {
+        gw_channel_unref(ch);
+        return false;
+    }
+    gw_channel_set_name(ch, "preempt");
+    pi->preempt_channel = ch;
+    return true;
+}
+
+/* ms->lock held. */
+static void shut_preempt(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+
+    if (pi->preempt_channel) {
+        gw_channel_shutdown(pi->preempt_channel);
+    }
+    if (pi->listener) {
+        gw_listener_cancel(pi->listener); /* the preempt thread may be at the door */
+    }
 }
 
 void postcopy_break(MigrationState *ms, GError *why)
@@ -75,26 +98,38 @@ static void preempt_ended(MigrationState *ms)
     pthread_cond_broadcast(&ms->in.cond);
 }
 
+/* Reads pages until the channel ends. False: it broke, or ended too early. */
+static bool read_preempt(MigrationState *ms, GError **errp)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    g_autoptr(StreamReader) r = stream_reader_new(pi->preempt_channel);
+    bool eos = false, end = false;
+    bool ok = postcopy_channel_init(&pi->preempt, ms, r, true, errp);
+
+    while (ok && !eos && !end) {
+        ok = postcopy_load_records(&pi->preempt, &eos, &end, errp);
+    }
+    postcopy_channel_clear(&pi->preempt);
+    if (ok && eos) {
+        preempt_ended(ms); /* what is missing now is on the main channel */
+    }
+    return ok && (eos || gw_fail(errp, GW_ERROR_IO, "preempt: it was closed before all pages "
+                                 "came"));
+}
+
 static gpointer preempt_thread(gpointer opaque)
 {
     MigrationState *ms = opaque;
     PostcopyIncoming *pi = ms->postcopy_incoming;
-    g_autoptr(StreamReader) r = stream_reader_new(pi->preempt_channel);
     GError *err = NULL;
-    bool eos = false, end = false;
+    GwChannel *ch = door_preempt(ms->in.door, pi->listener, pi->preempt_main, &err);
 
-    if (postcopy_channel_init(&pi->preempt, ms, r, true, &err)) {
-        while (!eos && !end && postcopy_load_records(&pi->preempt, &eos, &end, &err)) {
-        }
+    if (ch && take_preempt(ms, ch)) {
+        read_preempt(ms, &err);
     }
-    postcopy_channel_clear(&pi->preempt);
     trace_event(postcopy_preempt_thread_exit, "%s", err ? err->message : "end of the channel");
-    if (!err && eos) {
-        preempt_ended(ms); /* what is missing now is on the main channel */
-    } else if (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE)) {
-        if (!err) {
-            gw_fail(&err, GW_ERROR_IO, "preempt: it was closed before all pages came");
-        }
+    if (err && !g_error_matches(err, GW_ERROR, GW_ERROR_CANCELLED) &&
+        __atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE)) {
         preempt_broke(ms, g_steal_pointer(&err));
     }
     g_clear_error(&err);
@@ -105,8 +140,14 @@ bool postcopy_preempt_start(MigrationState *ms, GError **errp)
 {
     PostcopyIncoming *pi = ms->postcopy_incoming;
 
-    if (pi->preempt_channel) {
+    if (pi->listener) {
         pi->preempt_ended = false; /* nobody else looks at it before the thread is there */
+        pthread_mutex_lock(&ms->lock);
+        pi->preempt_main = ms->in.channel ? gw_channel_ref(ms->in.channel) : NULL;
+        pthread_mutex_unlock(&ms->lock);
+        if (!pi->preempt_main) {
+            return gw_fail(errp, GW_ERROR_IO, "main: it was closed");
+        }
         pi->preempt_thread = g_thread_new("mig/dst/preempt", preempt_thread, ms);
     }
     return true;
@@ -117,10 +158,18 @@ void postcopy_preempt_join(MigrationState *ms)
     PostcopyIncoming *pi = ms->postcopy_incoming;
     GwChannel *ch;
 
+    pthread_mutex_lock(&ms->lock);
+    shut_preempt(ms);
+    pthread_mutex_unlock(&ms->lock);
     g_clear_pointer(&pi->preempt_thread, g_thread_join);
     pthread_mutex_lock(&ms->lock);
     ch = g_steal_pointer(&pi->preempt_channel);
+    pi->listener = NULL;
     pthread_mutex_unlock(&ms->lock);
+    if (ms->in.door) {
+        door_clear(ms->in.door);
+    }
+    g_clear_pointer(&pi->preempt_main, gw_channel_unref);
     if (ch) {
         gw_channel_unref(ch);
     }
@@ -135,7 +184,7 @@ static bool wait_for_missing(MigrationState *ms, GError **errp)
     bool ok;
     LOCK_GUARD(&ms->lock);
 
-    while (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) && pi->preempt_channel &&
+    while (__atomic_load_n(&pi->missing, __ATOMIC_ACQUIRE) && pi->preempt_thread &&
            !pi->preempt_ended && !pi->broken && !ms->in.pause_requested &&
            !ms->in.abort_requested) {
         pthread_cond_wait(&ms->in.cond, &ms->lock);
@@ -164,12 +213,31 @@ static GError *reason(MigrationState *ms, GError *err)
     return err;
 }
 
+/* A package that is being loaded when the connection breaks is given a moment: it nearly always is
+ * loaded then, or declined, and that word may still get through. False if it was declined. */
+static bool wait_for_load(MigrationState *ms)
+{
+    PostcopyIncoming *pi = ms->postcopy_incoming;
+    const int64_t deadline = g_get_monotonic_time() * 1000 + LOAD_PATIENCE_NS;
+    LOCK_GUARD(&ms->lock);
+
+    while (pi->state == POSTCOPY_LISTENING && !pi->give_up && !ms->in.pause_requested &&
+           !ms->in.abort_requested && cond_wait_until(&ms->in.cond, &ms->lock, deadline)) {
+    }
+    return !pi->give_up;
+}
+
 /* The package may still be loading, and wait for a page: the source has handed the guest over, so
  * that load too can only go on when the connection is back. */
 static StreamReader *pause_and_recover(MigrationState *ms, GError *err)
 {
-    StreamReader *r = recovery_wait(ms, reason(ms, err));
+    StreamReader *r;
 
+    if (!wait_for_load(ms)) {
+        g_clear_error(&err);
+        return NULL;
+    }
+    r = recovery_wait(ms, reason(ms, err));
     if (r) {
         postcopy_channel_restart(&ms->postcopy_incoming->main, r);
     }
@@ -231,11 +299,6 @@ bool postcopy_listen_join(MigrationState *ms, GError **errp)
         return gw_fail(errp, GW_ERROR_CANCELLED,
                        "left in postcopy-paused: some of the guest's pages are only at the source");
     }
-    pthread_mutex_lock(&ms->lock);
-    if (pi->preempt_channel) {
-        gw_channel_shutdown(pi->preempt_channel);
-    }
-    pthread_mutex_unlock(&ms->lock);
     postcopy_preempt_join(ms);
     return true;
 }
@@ -254,9 +317,6 @@ static void give_up(MigrationState *ms)
     pi->give_up = true;
     if (ms->in.channel) {
         gw_channel_shutdown(ms->in.channel);
-    }
-    if (pi->preempt_channel) {
-        gw_channel_shutdown(pi->preempt_channel);
     }
     if (ms->in.listener) {
         gw_listener_cancel(ms->in.listener); /* a recovery may be waiting for its connection */

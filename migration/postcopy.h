@@ -56,7 +56,9 @@ struct PostcopyIncoming {
     void *fs;                   /* the open fault source */
     GThread *fault_thread, *listen_thread, *preempt_thread;
     StreamReader *reader;       /* main channel after LISTEN: the listen thread's */
-    GwChannel *preempt_channel; /* ms->lock; NULL: none */
+    GwListener *listener;       /* where the preempt channel comes; NULL: none is wanted */
+    GwChannel *preempt_main;    /* preempt thread: whose peer it has to come from */
+    GwChannel *preempt_channel; /* ms->lock; NULL: not recognised yet */
     PostcopyChannel main, preempt;
     uint64_t **requested;       /* per block: host pages asked for (bit of the first target page) */
     RAMBlock *asked_block;      /* in.rp_lock: block of the last REQ_PAGES_ID on this connection */
@@ -137,7 +139,8 @@ PostcopyState postcopy_state(MigrationState *ms);
  * Any thread, ms->lock held. */
 void postcopy_break(MigrationState *ms, GError *why);
 
-/* Waits for the preempt connection; starts and ends the thread that reads it. */
+/* Waits for a connection that may be the preempt channel; starts the thread that recognises and
+ * reads it; shuts it down and ends the thread. */
 bool postcopy_accept_preempt(MigrationState *ms, GError **errp);
 bool postcopy_preempt_start(MigrationState *ms, GError **errp);
 void postcopy_preempt_join(MigrationState *ms);

@@ -8,6 +8,7 @@
 #include "recovery.h"
 
 #include "error.h"
+#include "incoming-door.h"
 #include "incoming.h"
 #include "postcopy.h"
 #include "return-path.h"
@@ -92,9 +93,6 @@ static void disconnect(MigrationState *ms, GError *why)
     if (ch) {
         gw_channel_shutdown(ch);
     }
-    if (pi->preempt_channel) {
-        gw_channel_shutdown(pi->preempt_channel);
-    }
     g_clear_error(&ms->in.error);
     ms->in.error = why;
     ms->in.pause_requested = ms->in.yanked = false;
@@ -148,10 +146,13 @@ StreamReader *recovery_wait(MigrationState *ms, GError *why)
 
     trace_event(postcopy_pause_incoming, "%s", why->message);
     disconnect(ms, why);
+    if (!ms->in.door) {
+        ms->in.door = door_new(ms); /* the first connection came without a listener */
+    }
     incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_PAUSED);
     while ((l = wait_for_listener(ms))) {
         g_autoptr(GError) err = NULL;
-        GwChannel *ch = gw_listener_accept(l, &err);
+        GwChannel *ch = door_main(ms->in.door, l, true, &err);
 
         if (ch && take_connection(ms, ch)) {
             incoming_set_status(ms, MIGRATION_STATUS_POSTCOPY_RECOVER);

@@ -115,6 +115,7 @@ typedef struct Incoming {
     bool thread_running;
     pthread_cond_t cond;
     GwListener *listener;
+    struct IncomingDoor *door; /* incoming-door.c; NULL without a listener */
     GwListener *next_listener; /* of a second migrate-recover, while the first is still waited on */
     GPtrArray *addresses;  /* of GwAddress * */
     GwChannel *channel;

@@ -77,6 +77,9 @@ ssize_t gw_channel_pwritev(GwChannel *ch, const struct iovec *iov, int n, off_t 
 int gw_channel_wait_readable(GwChannel *ch, int timeout_ms, GError **errp);
 void gw_channel_shutdown(GwChannel *ch);
 bool gw_channel_finish(GwChannel *ch, GError **errp);
+/* Whether the same peer is at the other end of both, as far as the kernel tells: the same address
+ * (tcp), context (vsock) or user (unix); true for what has no such thing. */
+bool gw_channel_same_peer(GwChannel *a, GwChannel *b);
 int gw_channel_fd(GwChannel *ch);
 
 /* ---- addresses ---- */
@@ -146,8 +149,14 @@ GPtrArray *gw_listener_addresses(const GwListener *l);
 GwChannel *gw_listener_accept(GwListener *l, GError **errp);
 /* The same for at most timeout_ms (-1: for ever); NULL with GW_ERROR_IO when nobody came. */
 GwChannel *gw_listener_accept_within(GwListener *l, int timeout_ms, GError **errp);
+/* The same, or until one of the n channels (sockets, at most GW_LISTENER_WATCH_MAX) has something
+ * to be read or has ended: then NULL without an error, and *ready is its index. */
+#define GW_LISTENER_WATCH_MAX 8
+GwChannel *gw_listener_accept_or_ready(GwListener *l, GwChannel *const *channels, unsigned n,
+                                       int timeout_ms, unsigned *ready, GError **errp);
 /* Ends a waiting accept and all later ones. Any thread. */
 void gw_listener_cancel(GwListener *l);
+bool gw_listener_is_cancelled(const GwListener *l); /* any thread */
 void gw_listener_free(GwListener *l);
 
 #endif

@@ -42,10 +42,12 @@ def check_paused(vm, says=""):
     return info
 
 
-def recover_by_hand(vm, content=CONTENT, preempt=False):
+def recover_by_hand(vm, content=CONTENT, preempt=False, before=None):
     """The rest over a new connection, as the destination asks for it; it has all then."""
     check_paused(vm)
     vm.qmp.cmd("migrate-recover", {"uri": "tcp:127.0.0.1:0"})
+    if before:
+        before(FakeSource(postcopy.listening(vm), SIZE))
     source = FakeSource(postcopy.listening(vm), SIZE)
     source.send(wire.command(wire.RECV_BITMAP, wire.string("ram")))
     have = source.wait(wire.RP_RECV_BITMAP)
@@ -128,11 +130,17 @@ def test_a_bad_page_pauses_and_the_rest_comes_later(destination, name, channel):
     recover_by_hand(vm, preempt=preempt)
 
 
-def test_the_first_record_of_a_channel_must_name_its_block(destination):
+@pytest.mark.parametrize("words", [wire.page(0, bytes(PAGE)), b"GET / HTTP/1.0\r\n\r\n", None],
+                         ids=["names no block", "talks", "hangs up"])
+def test_a_preempt_channel_that_never_was_one_pauses(destination, words):
     vm = destination("postcopy-preempt")
     source = FakeSource(vm.uri, SIZE)
-    source.start(True).sendall(wire.page(0, bytes(PAGE)))
-    check_paused(vm, "CONTINUE|block")
+    source.send(*source.opening())
+    source.wait(wire.PONG, wire.be("I", 1))
+    stranger(source, words)
+    source.send(*source.handover())
+    check_paused(vm, "preempt: no connection is left: it")
+    source.close()
     recover_by_hand(vm, preempt=True)
 
 
@@ -269,6 +277,106 @@ def test_a_source_that_goes_away_in_the_middle_of_a_message(destination):
     finish_by_hand(vm, source)
 
 
+STRANGERS = {
+    "says nothing": b"",
+    "talks": b"GET / HTTP/1.0\r\n\r\n",
+    "speaks of an unknown block": wire.page(0, bytes(PAGE), "bogus"),
+    "speaks of a page past the end": wire.page(SIZE, bytes(PAGE), "ram"),
+    "goes on where nobody began": wire.page(0, bytes(PAGE)),
+    "hangs up": None,
+}
+
+
+def stranger(source, words):
+    """One that connects beside the source."""
+    s = source.connect()
+    if words is None:
+        s.shutdown(socket.SHUT_RDWR)
+    else:
+        s.sendall(words)
+    return s
+
+
+def check_urgent(vm, source, urgent):
+    """A page comes on the preempt channel although others knocked at the door."""
+    urgent.sendall(wire.page(0, CONTENT[:PAGE], "ram"))
+    assert vm.pmemsave(0, PAGE) == CONTENT[:PAGE]
+    finish_by_hand(vm, source, skip={0})
+
+
+@pytest.mark.parametrize("when, who", [
+    *(("in its place", who) for who in STRANGERS), ("before its time", "says nothing"),
+    ("before its time", "talks"), ("beside it", "says nothing"), ("beside it", "talks")])
+def test_a_stranger_on_the_preempt_channel_does_no_harm(destination, when, who):
+    words = STRANGERS[who]
+    vm = destination("postcopy-preempt")
+    source = FakeSource(vm.uri, SIZE)
+    source.send(source.opening()[0])
+    if when == "before its time":
+        stranger(source, words)
+    source.send(*source.opening()[1:])
+    source.wait(wire.PONG, wire.be("I", 1))
+    if when == "in its place":
+        stranger(source, words)
+    urgent = source.connect()
+    source.send(*source.handover())
+    if when == "beside it":
+        stranger(source, words)
+    source.wait(wire.PONG, wire.be("I", 0x42))
+    check_urgent(vm, source, urgent)
+
+
+def test_a_preempt_connection_from_elsewhere_is_refused(destination):
+    vm = destination("postcopy-preempt")
+    source = FakeSource(vm.uri, SIZE)
+    source.send(*source.opening())
+    source.wait(wire.PONG, wire.be("I", 1))
+    elsewhere = source.connect(("127.0.0.2", 0))
+    urgent = source.connect()
+    source.send(*source.handover())
+    source.wait(wire.PONG, wire.be("I", 0x42))
+    assert elsewhere.recv(1) == b""
+    check_urgent(vm, source, urgent)
+
+
+def test_a_second_preempt_connection_is_one_too_many(destination):
+    vm = destination("postcopy-preempt")
+    source = FakeSource(vm.uri, SIZE)
+    urgent = source.start(True)
+    again = source.connect()
+    for n in (5, 6):
+        urgent.sendall(wire.page(n * PAGE, CONTENT[n * PAGE:(n + 1) * PAGE], "ram"))
+        assert vm.pmemsave(n * PAGE, PAGE) == CONTENT[n * PAGE:(n + 1) * PAGE]
+        if n == 5:
+            try:
+                again.sendall(wire.page(0, b"\x55" * PAGE, "ram"))
+            except OSError:
+                pass
+    finish_by_hand(vm, source, skip={5, 6})
+
+
+@pytest.mark.parametrize("words", [*STRANGERS.values(), wire.be("I", 0x11223344)],
+                         ids=[*STRANGERS, "is another channel"])
+def test_a_stranger_on_the_main_channel_does_no_harm(destination, words):
+    vm = destination("postcopy-preempt")
+    source = FakeSource(vm.uri, SIZE)
+    stranger(source, words)
+    source.close()
+    source = FakeSource(vm.uri, SIZE)
+    urgent = source.start(True)
+    check_urgent(vm, source, urgent)
+
+
+@pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.0\r\n\r\n", wire.header(), None],
+                         ids=["says nothing", "talks", "begins anew", "hangs up"])
+def test_a_stranger_in_a_recovery_does_no_harm(destination, words):
+    vm = destination("postcopy-preempt")
+    source = FakeSource(vm.uri, SIZE)
+    source.start(True)
+    source.close()
+    recover_by_hand(vm, preempt=True, before=lambda source: stranger(source, words))
+
+
 # ---- godwit as the source, a destination by hand ----
 
 @pytest.fixture
@@ -361,10 +469,10 @@ BAD_MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("preempt", [False, True], ids=["vanilla", "preempt"])
 @pytest.mark.parametrize("name", BAD_MESSAGES)
-def test_a_bad_message_pauses_the_source_and_costs_no_page(source, name, preempt):
+def test_a_bad_message_pauses_the_source_and_costs_no_page(source, name):
     data, says = BAD_MESSAGES[name]
+    preempt = list(BAD_MESSAGES).index(name) % 2 == 0
     vm = source(*["postcopy-preempt"] * preempt)
     if data is None:
         vm.peer.drop()

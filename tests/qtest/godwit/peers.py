@@ -29,9 +29,10 @@ class FakeSource:
         self.main = self.connect()
         self.reader = wire.Reader(self.main)
 
-    def connect(self):
+    def connect(self, at=None):
+        """A connection more, from another address `at` if wanted."""
         host, port = self.address.removeprefix("tcp:").rsplit(":", 1)
-        s = socket.create_connection((host, int(port)))
+        s = socket.create_connection((host, int(port)), source_address=at)
         s.settimeout(TIMEOUT)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sockets.append(s)
