@@ -76,7 +76,7 @@ void postcopy_break(MigrationState *ms, GError *why)
     } else {
         pi->broken = why;
     }
-    if (ms->in.channel && !pi->paused) {
+    if (ms->in.channel) { /* of a recovery too, whose RESUME may be half done */
         gw_channel_shutdown(ms->in.channel);
     }
     pthread_cond_broadcast(&ms->in.cond); /* wait_for_missing() */

@@ -105,8 +105,9 @@ bool postcopy_still_connected(MigrationState *ms, GError **errp)
     }
     if (news->shut) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
-                       "return path: the destination ended (SHUT %u) before all pages were sent",
-                       news->shut_value);
+                       "return path: the destination ended (SHUT %u) before all pages were sent; "
+                       "see its error: if it cannot be recovered, quit here, for this side cannot "
+                       "know that the guest does not run there", news->shut_value);
     }
     return true;
 }

@@ -121,14 +121,14 @@ def test_a_recovery_that_breaks_is_tried_again(broken, mode):
     start(a, b, net)
     net.cut()
     wait_paused(a, b)
-    # A connection on which nothing comes through: the source waits for the destination's bitmaps.
+    # A connection on which nothing comes back: the source waits for the destination's bitmaps.
     b.qmp.cmd("migrate-recover", {"uri": "tcp:127.0.0.1:0"})
     net.forward_to(postcopy.listening(b))
-    net.hold = True
+    net.hold = (1,)
     a.qmp.cmd("migrate", {"uri": net.uri, "resume": True})
     migration.wait_status(a, "postcopy-recover")
     migration.wait_status(b, "postcopy-recover")
-    net.hold = False
+    net.hold = ()
     net.cut()
     wait_paused(a, b)
     reconnect(a, b, net)
@@ -141,12 +141,12 @@ def test_migrate_pause_in_the_middle_of_a_recovery(broken, side):
     start(a, b, net)
     net.cut()
     wait_paused(a, b)
-    net.hold = True
+    net.hold = (1,)
     reconnect(a, b, net)
     migration.wait_status(a, "postcopy-recover")
     migration.wait_status(b, "postcopy-recover")
     (a if side == "source" else b).qmp.cmd("migrate-pause")
-    net.hold = False
+    net.hold = ()
     net.flow()
     wait_paused(a, b)
     reconnect(a, b, net)

@@ -18,8 +18,8 @@ class _Link:
         self.ends = (near, far)
         self.rate = rate
         self.open = (threading.Event(), threading.Event())  # to the destination, back
-        for gate in self.open:
-            if not hold:
+        for way, gate in enumerate(self.open):
+            if way not in hold:
                 gate.set()
         self.bytes = [0, 0]  # to the destination, back
         self.lost = [False, False]
@@ -61,7 +61,7 @@ class Proxy:
     def __init__(self, uri=None, rates=None):
         self.links = []
         self.rates = rates or {}
-        self.hold = False  # new connections begin stalled
+        self.hold = ()  # new connections begin stalled in these ways, as `stall` counts them
         self.target = None
         if uri:
             self.forward_to(uri)
