@@ -184,6 +184,10 @@ static gpointer return_path_thread(gpointer opaque)
     pthread_mutex_lock(&ms->lock);
     rp->news.ended = true;
     rp->news.error = err;
+    /* The peer need not read any more: a write that waits for it would wait for ever. */
+    if (err && ms->out.channel && ms->postcopy_source && ms->postcopy_source->handed_over) {
+        gw_channel_shutdown(ms->out.channel);
+    }
     pthread_cond_broadcast(&ms->out.cond);
     pthread_mutex_unlock(&ms->lock);
     return NULL;
