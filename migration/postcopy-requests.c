@@ -39,6 +39,13 @@ bool postcopy_is_handed_over(MigrationState *ms)
     return ms->postcopy_source && ms->postcopy_source->handed_over;
 }
 
+void postcopy_confirm(MigrationState *ms)
+{
+    if (ms->postcopy_source && ms->postcopy_source->handed_over) {
+        ms->postcopy_source->confirmed = true;
+    }
+}
+
 static bool queue_page(MigrationState *ms, const PageRange *page, GError **errp)
 {
     PostcopySource *ps = ms->postcopy_source;

@@ -24,6 +24,8 @@
 
 struct PostcopySource {
     bool handed_over;        /* ms->lock; the permission to run is on its way: never resume here */
+    bool confirmed;          /* ms->lock; a word of the destination showed: it has the package */
+    bool taken_back;         /* ms->lock; the user knows that the destination does not run */
     /* Requests without a preempt channel; ms->lock. */
     GQueue queue;            /* of PageRange * */
     /* The preempt channel. `channel` under ms->lock, the rest is the return-path thread's. */
@@ -74,6 +76,8 @@ void postcopy_put_advise(MigrationState *ms, StreamWriter *w);
 
 /* Whether the permission to run is on its way. Any thread. */
 bool postcopy_is_handed_over(MigrationState *ms);
+/* The destination has shown that it has the package. ms->lock held; return-path thread. */
+void postcopy_confirm(MigrationState *ms);
 
 /* postcopy-requests.c; return-path thread */
 bool postcopy_request(MigrationState *ms, RAMBlock *b, uint64_t start, uint32_t len,

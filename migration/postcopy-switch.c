@@ -123,7 +123,7 @@ static GByteArray *make_package(MigrationState *ms, GError **errp)
     if (!ok) {
         return NULL;
     }
-    put_ping(w, 3);
+    put_ping(w, PING_IN_PACKAGE);
     put_ping(w, PING_PACKAGE_LOADED);
     savevm_put_command(w, MIG_CMD_POSTCOPY_RUN, NULL, 0);
     return stream_writer_steal(w);

@@ -66,16 +66,40 @@ static void pause_with(MigrationState *ms, GError *why)
     outgoing_status_changed(ms, MIGRATION_STATUS_POSTCOPY_PAUSED);
 }
 
-/* Until `migrate` with resume gave an address; false: the state is being freed. */
-static bool wait_for_resume(MigrationState *ms)
+bool gw_migrate_take_back(MigrationState *ms)
+{
+    PostcopySource *ps;
+    LOCK_GUARD(&ms->lock);
+
+    ps = ms->postcopy_source;
+    if (!ps || ms->out.status != MIGRATION_STATUS_POSTCOPY_PAUSED || ps->confirmed) {
+        return false;
+    }
+    ps->taken_back = true;
+    pthread_cond_broadcast(&ms->out.cond);
+    return true;
+}
+
+/* Until `migrate` with resume gave an address; false: it never will. */
+static bool wait_for_resume(MigrationState *ms, GError **errp)
 {
     LOCK_GUARD(&ms->lock);
 
-    while (ms->out.status != MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP && !ms->out.quit) {
+    while (ms->out.status != MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP && !ms->out.quit &&
+           !ms->postcopy_source->taken_back) {
         outgoing_wait(ms, -1);
     }
-    if (ms->out.quit) {
+    if (ms->postcopy_source->taken_back) {
+        ms->postcopy_source->handed_over = false;
+        gw_fail(errp, GW_ERROR_IO, "the destination did not confirm that it has the guest, and "
+                "'cont' took it back: %s", ms->out.error->message);
+        g_clear_error(&ms->out.error); /* the new one says it all */
         return false;
+    }
+    if (ms->out.quit) {
+        return gw_fail(errp, GW_ERROR_CANCELLED,
+                       "left in postcopy-paused: the guest is the destination's, and pages of "
+                       "it are only here");
     }
     g_clear_pointer(&ms->postcopy_source->address, gw_address_free);
     ms->postcopy_source->address = g_steal_pointer(&ms->postcopy_source->resume_address);
@@ -192,10 +216,8 @@ bool recovery_wait_and_resume(MigrationState *ms, GError *why, GError **errp)
         GError *err = NULL;
 
         pause_with(ms, why);
-        if (!wait_for_resume(ms)) {
-            return gw_fail(errp, GW_ERROR_CANCELLED,
-                           "left in postcopy-paused: the guest is the destination's, and pages of "
-                           "it are only here");
+        if (!wait_for_resume(ms, errp)) {
+            return false;
         }
         if (resume(ms, &err)) {
             return true;
@@ -239,6 +261,7 @@ bool recovery_read_bitmap(MigrationState *ms, StreamReader *r, RAMBlock *b, GErr
     pthread_mutex_lock(&ms->lock);
     b->bitmap_expected = false;
     ms->postcopy_source->bitmaps_missing--;
+    postcopy_confirm(ms);
     pthread_cond_broadcast(&ms->out.cond);
     pthread_mutex_unlock(&ms->lock);
     return true;

@@ -80,8 +80,13 @@ static bool handle_request(ReturnPath *rp, uint16_t type, const uint8_t *payload
                            GError **errp)
 {
     MigrationState *ms = rp->ms;
+    bool handed_over;
 
-    if (!postcopy_is_handed_over(ms)) {
+    pthread_mutex_lock(&ms->lock);
+    handed_over = ms->postcopy_source && ms->postcopy_source->handed_over;
+    postcopy_confirm(ms);
+    pthread_mutex_unlock(&ms->lock);
+    if (!handed_over) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
                        "return path: a page was requested, but the migration is not in postcopy");
     }
@@ -107,6 +112,9 @@ static void handle_pong(ReturnPath *rp, uint32_t value)
     LOCK_GUARD(&rp->ms->lock);
 
     rp->news.ponged = true;
+    if (value == PING_IN_PACKAGE || value == PING_PACKAGE_LOADED) {
+        postcopy_confirm(rp->ms);
+    }
     if (value == PING_PACKAGE_LOADED) {
         rp->news.package_loaded = true;
     }

@@ -22,7 +22,8 @@ enum {
 
 #define MIG_RP_MSG_MAX_LEN 512
 
-/* The PING inside a package whose PONG says that it is loaded. */
+/* The PINGs inside a package: behind the devices, and the one whose PONG says that it is loaded. */
+#define PING_IN_PACKAGE 3
 #define PING_PACKAGE_LOADED 0x42
 
 enum {

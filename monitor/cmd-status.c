@@ -29,7 +29,7 @@ bool qmp_stop(QmpCall *call, GError **errp)
 
 bool qmp_cont(QmpCall *call, GError **errp)
 {
-    return runstate_start(call->machine->run_state, errp);
+    return monitor_continue_guest(call->set, errp);
 }
 
 /* panic and watchdog are accepted for clients that always set them: nothing here has either. */

@@ -57,7 +57,7 @@ static void hmp_cont(HmpCall *call)
 {
     g_autoptr(GError) err = NULL;
 
-    runstate_start(call->machine->run_state, &err);
+    monitor_continue_guest(call->set, &err);
     hmp_error(call, err);
 }
 

@@ -126,6 +126,12 @@ void monitor_stop_guest(MonitorSet *set)
     }
 }
 
+bool monitor_continue_guest(MonitorSet *set, GError **errp)
+{
+    return gw_migrate_take_back(set->machine->migration) ||
+           runstate_start(set->machine->run_state, errp);
+}
+
 void monitor_reset(MonitorSet *set)
 {
     Machine *m = set->machine;

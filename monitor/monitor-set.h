@@ -44,5 +44,8 @@ void monitor_quit(MonitorSet *set, const char *reason);
 void monitor_reset(MonitorSet *set);
 /* stop: no error if it is stopped already, and then the reason for that stays. */
 void monitor_stop_guest(MonitorSet *set);
+/* cont: also of a guest that a broken postcopy may have left here (gw_migrate_take_back()), which
+ * then goes on soon. */
+bool monitor_continue_guest(MonitorSet *set, GError **errp);
 
 #endif

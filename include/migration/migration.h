@@ -64,6 +64,13 @@ bool gw_migrate_start_postcopy(MigrationState *ms, GError **errp);
 /* Breaks the connection of a running postcopy on purpose, on whichever side this is: both ends
  * enter postcopy-paused. */
 bool gw_migrate_pause(MigrationState *ms, GError **errp);
+/*
+ * Takes the guest back from a postcopy that is paused and of whose package the destination has not
+ * said a word: it goes on here as soon as the migration thread has ended, and the migration has
+ * failed. For a user who knows that the destination does not run it. False, and nothing happens, if
+ * this is no such migration. Any thread.
+ */
+bool gw_migrate_take_back(MigrationState *ms);
 
 /* ---- incoming ---- */
 

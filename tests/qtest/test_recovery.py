@@ -85,6 +85,29 @@ def test_migrate_pause(broken, mode, side):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_package_that_got_lost_can_be_taken_back(broken, mode):
+    """The destination fails, and the source, which cannot know, is told that it may go on."""
+    a, b, net = broken(mode)
+    migration.set_capabilities(a, pause_before_switchover=True)
+    postcopy.begin(a, net.uri)
+    migration.wait_status(a, "pre-switchover")
+    net.lose(0, 0)
+    a.qmp.cmd("migrate-continue", {"state": "pre-switchover"})
+    migration.wait_status(a, "postcopy-device")
+    with pytest.raises(QMPError, match="not finalized"):
+        a.qmp.cmd("cont")
+    net.cut()
+    assert (postcopy.wait_rest(a), postcopy.wait_rest(b)) == ("postcopy-paused", "failed")
+    assert not postcopy.runs(a)
+    a.qmp.cmd("cont")
+    info = migration.wait_status(a, "failed")
+    assert "did not confirm" in info["error-desc"], info
+    a.wait_run_state("running")
+    workload.verify(a)
+    assert postcopy.wait_owner(a, b) is a
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_what_was_sent_last_and_got_lost_is_sent_again(broken, mode):
     """The source has sent everything, the end too, and only waits for the last word."""
     a, b, net = broken(mode)

@@ -120,7 +120,9 @@ class Proxy:
         self._gates("set", numbers, ways)
 
     def _gates(self, action, numbers, ways):
-        for link in [self.links[n] for n in numbers] if numbers else list(self.links):
+        with self.lock:
+            links = [self.links[n] for n in numbers] if numbers else list(self.links)
+        for link in links:
             for way in ways:
                 getattr(link.open[way], action)()
 
