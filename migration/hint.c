@@ -14,9 +14,16 @@
 #include "trace.h"
 
 #define NEAR_HOST_PAGES 256 /* a request this little ahead of a hint hits it */
+#define LASTED          1024 /* so many pages later a request elsewhere does not speak against it */
 #define TRIAL           16  /* offers out of which one is made when hints do not hit */
 #define SCORE_MAX       8
 #define SCORE_OFF       (-4)
+
+/* What the background stream has sent; a clock. Any thread. */
+static uint64_t pages_sent(MigrationState *ms)
+{
+    return STAT_GET(ms->stats.normal_pages) + STAT_GET(ms->stats.zero_pages);
+}
 
 static uint64_t pack(const RAMBlock *b, uint64_t page)
 {
@@ -67,6 +74,7 @@ bool hint_next(void *opaque, PageRange *range)
         return false;
     }
     STAT_ADD(ms->postcopy_counters.hints_consumed, 1);
+    __atomic_store_n(&ps->hint_taken_at, pages_sent(ms), __ATOMIC_RELAXED);
     __atomic_store_n(&ps->hint_expect, slot, __ATOMIC_RELEASE);
     trace_event(postcopy_preempt_hint_taken, "block %s page %" G_GUINT64_FORMAT, b->info.idstr,
                 page);
@@ -74,7 +82,7 @@ bool hint_next(void *opaque, PageRange *range)
         return false;
     }
     *range = postcopy_host_page(b, page);
-    page_search_seek(&ms->ram_save->search, b, range->first + range->npages);
+    page_search_follow(&ms->ram_save->search, b, range->first + range->npages);
     return true;
 }
 
@@ -94,6 +102,8 @@ void hint_request(MigrationState *ms, const PageRange *asked)
         ps->hint_score = MIN(ps->hint_score + 2, SCORE_MAX);
         trace_event(postcopy_preempt_hint_hit, "block %s page %" G_GUINT64_FORMAT, b->info.idstr,
                     asked->first);
+    } else if (pages_sent(ms) - __atomic_load_n(&ps->hint_taken_at, __ATOMIC_RELAXED) >= LASTED) {
+        ps->hint_score = MIN(ps->hint_score + 1, SCORE_MAX);
     } else {
         ps->hint_score = MAX(ps->hint_score - 1, SCORE_OFF);
     }

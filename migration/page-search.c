@@ -8,6 +8,8 @@
 #include "bits.h"
 #include "dirty-bitmap.h"
 
+#define FOLLOW_PAGES UINT64_C(8192) /* 32 MiB */
+
 static bool linear_next(void *opaque, PageRange *range)
 {
     PageSearch *ps = opaque;
@@ -74,4 +76,18 @@ void page_search_seek(PageSearch *ps, const RAMBlock *block, uint64_t page)
             return;
         }
     }
+}
+
+void page_search_follow(PageSearch *ps, const RAMBlock *block, uint64_t page)
+{
+    page_search_seek(ps, block, page);
+    ps->follow_block = ps->block;
+    ps->follow_from = page;
+    ps->follow_to = page + FOLLOW_PAGES;
+}
+
+bool page_search_follows(const PageSearch *ps)
+{
+    return ps->block == ps->follow_block && ps->page >= ps->follow_from &&
+           ps->page < ps->follow_to;
 }

@@ -37,6 +37,8 @@ typedef struct PageSearch {
     } sources[PAGE_SOURCE__COUNT];
     unsigned block;   /* the linear walk stands here */
     uint64_t page;
+    unsigned follow_block; /* page_search_follow(): the walk is where the guest is... */
+    uint64_t follow_from, follow_to; /* ...while it is within these pages */
     uint64_t passes;  /* atomic: how often the linear walk went past the last block */
 } PageSearch;
 
@@ -47,5 +49,9 @@ void page_search_set_source(PageSearch *ps, PageSourceId id, PageSourceFn next, 
 bool page_search_next(PageSearch *ps, uint64_t max_pages, PageRange *range);
 /* The linear walk goes on from that page. */
 void page_search_seek(PageSearch *ps, const RAMBlock *block, uint64_t page);
+/* The same after a page that the destination asked for: the guest is there. */
+void page_search_follow(PageSearch *ps, const RAMBlock *block, uint64_t page);
+/* Whether the linear walk is still close behind the last page_search_follow(). */
+bool page_search_follows(const PageSearch *ps);
 
 #endif

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "error.h"
+#include "prompt-thread.h"
 #include "return-path.h"
 #include "trace.h"
 
@@ -161,6 +162,7 @@ static gpointer fault_thread(gpointer opaque)
     PostcopyIncoming *pi = ms->postcopy_incoming;
     GError *err = NULL;
 
+    prompt_thread();
     while (!__atomic_load_n(&pi->stop_faults, __ATOMIC_ACQUIRE)) {
         if (!handle_faults(ms, &err)) {
             break;

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "incoming-door.h"
 #include "incoming.h"
+#include "prompt-thread.h"
 #include "recovery.h"
 #include "trace.h"
 
@@ -125,6 +126,7 @@ static gpointer preempt_thread(gpointer opaque)
     GwChannel *ch = door_preempt(ms->in.door, pi->listener, pi->preempt_main, &err);
 
     if (ch && take_preempt(ms, ch)) {
+        prompt_thread();
         read_preempt(ms, &err);
     }
     trace_event(postcopy_preempt_thread_exit, "%s", err ? err->message : "end of the channel");
@@ -251,6 +253,10 @@ static gpointer listen_thread(gpointer opaque)
     PostcopyIncoming *pi = ms->postcopy_incoming;
     bool done = false;
 
+    patient_thread();
+    if (gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREEMPT)) { /* it overtakes this queue */
+        (void)gw_channel_keep_shallow(stream_reader_channel(pi->reader));
+    }
     while (!done && pi->reader) {
         GError *err = NULL;
         const LoadvmResult res = loadvm_elements(ms, pi->reader, &ops, ms, &err);

@@ -78,6 +78,7 @@ bool postcopy_queue_next(void *opaque, PageRange *range)
         *range = *page;
         g_free(page);
     }
+    page_search_follow(&ms->ram_save->search, range->block, range->first + range->npages);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "postcopy-source.h"
 
 #include "error.h"
+#include "prompt-thread.h"
 #include "return-path.h"
 #include "switchover.h"
 #include "trace.h"
@@ -96,8 +97,7 @@ bool postcopy_still_connected(MigrationState *ms, GError **errp)
 
     news = return_path_news(ms->out.return_path);
     if (ms->out.pause_requested) {
-        return gw_fail(errp, GW_ERROR_IO, "paused by %s",
-                       ms->out.yanked ? "yank" : "migrate-pause");
+        return gw_fail(errp, GW_ERROR_IO, "to be paused");
     }
     if (news->ended && !news->shut) {
         g_propagate_error(errp, g_error_copy(news->error));
@@ -119,6 +119,9 @@ static bool send_background(MigrationState *ms, GError **errp)
     uint64_t part = PART_BYTES;
     bool done = false;
 
+    if (ms->postcopy_source->preempt.channel) { /* the queue of this channel is what it overtakes */
+        (void)gw_channel_keep_shallow(stream_writer_channel(w));
+    }
     while (!done) {
         const uint64_t before = stream_written(w);
 
@@ -182,14 +185,27 @@ static bool destination_declined(MigrationState *ms)
     return true;
 }
 
+/* Whoever asked for a pause shut the channel: that it broke is not the news. */
+static void name_the_cause(MigrationState *ms, GError **err)
+{
+    LOCK_GUARD(&ms->lock);
+
+    if (ms->out.pause_requested) {
+        g_clear_error(err);
+        gw_fail(err, GW_ERROR_IO, "paused by %s", ms->out.yanked ? "yank" : "migrate-pause");
+    }
+}
+
 bool postcopy_run(MigrationState *ms, GError **errp)
 {
+    patient_thread(); /* all that it sends from now on can wait for what the guest asks for */
     for (;;) {
         g_autoptr(GError) err = NULL;
 
         if (send_background(ms, &err) && wait_for_package(ms, &err) && send_end(ms, &err)) {
             return true;
         }
+        name_the_cause(ms, &err);
         if (destination_declined(ms)) {
             g_propagate_error(errp, g_steal_pointer(&err));
             return false;

@@ -37,6 +37,7 @@ struct PostcopySource {
     } preempt;
     uint64_t hint;           /* atomic slot: 0 empty, else block index << 48 | page + 1 */
     uint64_t hint_expect;    /* atomic: where a hit of the last consumed hint would be */
+    uint64_t hint_taken_at;  /* atomic: pages sent when it was consumed */
     int hint_score;          /* return-path thread: do hints hit? */
     unsigned hint_trial;     /* return-path thread: offers that were left out */
     bool urgent_busy;        /* atomic: the return-path thread claims or sends pages */

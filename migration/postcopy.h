@@ -32,8 +32,8 @@ typedef enum PostcopyState {
     POSTCOPY_END,
 } PostcopyState;
 
-/* Pages that are placed with one operation at most: 256 KiB. */
-#define POSTCOPY_RUN_PAGES 64
+/* Pages that are placed with one operation at most: 128 KiB. */
+#define POSTCOPY_RUN_PAGES 32
 
 /* One channel that carries postcopy pages: main or preempt. Its thread owns it. */
 typedef struct PostcopyChannel {

@@ -13,6 +13,7 @@
 #include "bits.h"
 #include "dirty-bitmap.h"
 #include "error.h"
+#include "prompt-thread.h"
 #include "return-path.h"
 #include "trace.h"
 
@@ -54,6 +55,7 @@ bool preempt_ready(MigrationState *ms)
         if (ps->preempt.channel) {
             ps->preempt.writer = stream_writer_new(ps->preempt.channel);
             ram_sender_init(&ps->preempt.sender);
+            prompt_thread();
         }
     }
     return ps->preempt.writer != NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The RAM section of the source once the guest has left: no dirty log any more, and an order of
- * sending. What was asked for comes first, then what is hinted, then what the guest wrote in the
- * last round (it will touch that again soon), then the rest in order. Migration thread. Wire: spec
+ * sending. What was asked for comes first, then what is hinted and what lies behind it, then what
+ * the guest wrote in the last round (it will touch that again soon), then the rest in order.
+ * Migration thread. Wire: spec
  * ram 2.8 and 2.9.
  */
 #include "bits.h"
@@ -36,9 +37,17 @@ static bool recent_next(MigrationState *ms, PageRange *range)
 static bool hint_or_recent_next(void *opaque, PageRange *range)
 {
     MigrationState *ms = opaque;
+    RamSave *rs = ms->ram_save;
 
-    return hint_next(ms, range) || (ms->ram_save->recent_left && recent_next(ms, range)) ||
-           (ms->ram_save->recent_left = false);
+    if (hint_next(ms, range)) {
+        return true;
+    }
+    /* Where the guest is now is better known than where it was. */
+    if (!rs->recent_left || page_search_follows(&rs->search)) {
+        return false;
+    }
+    rs->recent_left = recent_next(ms, range);
+    return rs->recent_left;
 }
 
 void ram_save_enter_postcopy(MigrationState *ms)

@@ -81,6 +81,10 @@ bool gw_channel_finish(GwChannel *ch, GError **errp);
  * (tcp), context (vsock) or user (unix); true for what has no such thing. */
 bool gw_channel_same_peer(GwChannel *a, GwChannel *b);
 int gw_channel_fd(GwChannel *ch);
+/* Keeps the queue in the connection's buffers short, so that what is sent next arrives soon, where
+ * that costs no throughput: on one machine and on networks of a short round trip. For the life of
+ * the connection; call it at both ends. False: not done. */
+bool gw_channel_keep_shallow(GwChannel *ch);
 
 /* ---- addresses ---- */
 

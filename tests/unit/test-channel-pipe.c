@@ -132,7 +132,7 @@ static void test_fd_refused(void)
     check_fd_refused(12345, false, "File descriptor named '12345' has not been found");
 }
 
-static int resolve_name(void *opaque, const char *name, GError **errp)
+static int resolve_name(void *opaque, const char *name, int flags, GError **errp)
 {
     g_assert_cmpstr(name, ==, "mig");
     return *(int *)opaque;

@@ -83,6 +83,33 @@ static void test_sparse(void)
     fixture_free(ms);
 }
 
+/* For 32 MiB behind the page that was asked for the walk counts as following it. */
+static void test_follow(void)
+{
+    MigrationState *ms = fixture_new();
+    RAMBlock *b = fixture_block(ms, "ram", 20000, 0);
+    uint64_t pages = 0;
+    PageSearch ps;
+    PageRange r;
+
+    dirty_bitmap_init(b);
+    page_search_init(&ps, ms);
+    g_assert_false(page_search_follows(&ps));
+    page_search_follow(&ps, b, 5000);
+    for (; page_search_follows(&ps); pages += r.npages) {
+        g_assert_true(page_search_next(&ps, 64, &r));
+        g_assert_cmpuint(r.first, ==, 5000 + pages);
+        take(&r);
+    }
+    g_assert_cmpuint(pages, >=, 8192);
+    g_assert_cmpuint(pages, <, 8192 + 64);
+    page_search_follow(&ps, b, 100);
+    g_assert_true(page_search_follows(&ps));
+    page_search_seek(&ps, b, 0);
+    g_assert_false(page_search_follows(&ps));
+    fixture_free(ms);
+}
+
 typedef struct Queue {
     RAMBlock *block;
     uint64_t pages[4];
@@ -143,6 +170,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/page-search/linear", test_linear);
     g_test_add_func("/page-search/sparse", test_sparse);
+    g_test_add_func("/page-search/follow", test_follow);
     g_test_add_func("/page-search/rank", test_rank);
     g_test_add_func("/page-search/no-blocks", test_no_blocks);
     return g_test_run();
