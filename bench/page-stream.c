@@ -76,6 +76,7 @@ static MigrationState *new_state(const Options *o)
     };
 
     ms->clock.now_ns = now_ns;
+    option_values_init(&ms->options);
     info.host = mmap(NULL, info.max_length, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (info.host == MAP_FAILED || !gw_ram_block_add(ms, &info, NULL)) {
@@ -251,6 +252,7 @@ static void run(const Options *o, const char *kind)
     }
     munmap(ram_block_at(ms, 0)->info.host, o->mib << 20);
     g_ptr_array_unref(ms->ram_blocks);
+    option_values_clear(&ms->options);
     g_free(ms);
 }
 

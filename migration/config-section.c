@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "skip-zero.h"
 #include "vmstate-codec.h"
 
 /* Far above any machine's name, and what a peer may make this side allocate. */
@@ -45,7 +46,11 @@ static const struct KnownCap {
     {"postcopy-preempt", false},
     {"switchover-ack", false},
     {"dirty-limit", false},
+    {"skip-zero-pages", false},
 };
+
+/* The one that is sent only when the stream is to be understood in another way because of it. */
+#define SKIP_ZERO_CAP (G_N_ELEMENTS(known_caps) - 1)
 
 typedef struct ConfigState {
     MigrationState *ms;
@@ -66,7 +71,8 @@ static bool locally_on(MigrationState *ms, const char *name)
 
 static bool is_sent(ConfigState *c, size_t i)
 {
-    return known_caps[i].validated && locally_on(c->ms, known_caps[i].name);
+    return known_caps[i].validated ? locally_on(c->ms, known_caps[i].name)
+                                   : i == SKIP_ZERO_CAP && skip_zero_by_flag(c->ms);
 }
 
 static bool caps_needed(void *opaque)
@@ -256,7 +262,11 @@ static bool config_post_load(void *opaque, int version_id, GError **errp)
                            here ? "off" : "on");
         }
     }
-    return true;
+    c->ms->in.zero_promised = c->received[SKIP_ZERO_CAP];
+    return !c->ms->in.zero_promised || locally_on(c->ms, "skip-zero-pages") ||
+           gw_fail(errp, GW_ERROR_PROTOCOL,
+                   "The stream leaves zero pages out, but capability skip-zero-pages is off here; "
+                   "set it on this side too");
 }
 
 static const VMStateDescription vmstate_configuration = {

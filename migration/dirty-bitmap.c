@@ -15,7 +15,7 @@ static uint64_t chunks(const RAMBlock *b)
 
 void dirty_bitmap_init(RAMBlock *b)
 {
-    const uint64_t n = ram_block_pages(b);
+    const uint64_t n = b->ignored ? 0 : ram_block_pages(b);
     const MigrationState *ms = b->ms;
 
     dirty_bitmap_free(b);
@@ -113,7 +113,7 @@ bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GErr
     const MigrationState *ms = b->ms;
     uint64_t sum = 0;
 
-    if (!ms->has_dirty_log || n == 0) {
+    if (!ms->has_dirty_log || n == 0 || b->ignored) {
         return true;
     }
     memset(scratch, 0, bits_words(n) * sizeof(*scratch));
@@ -154,6 +154,9 @@ bool dirty_bitmap_harvest(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *scr
     const MigrationState *ms = b->ms;
     const bool one_step = !b->unprotected;
 
+    if (b->ignored) {
+        return true;
+    }
     memset(scratch, 0, bits_words(n) * sizeof(*scratch));
     /* Also after an error: what was found is not in the log any more. */
     const bool ok = ms->dirty_log.sync(ms->dirty_log_opaque, b, first, n, scratch, errp);

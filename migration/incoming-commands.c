@@ -7,10 +7,12 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "error.h"
 #include "incoming-door.h"
 #include "postcopy.h"
 #include "return-path.h"
+#include "skip-zero.h"
 #include "trace.h"
 
 static bool cmd_open_return_path(MigrationState *ms, GError **errp)
@@ -44,6 +46,9 @@ static bool cmd_ping(MigrationState *ms, const uint8_t *payload, GError **errp)
     }
     if (!ms->in.rp_open) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "PING received without a return path");
+    }
+    if (load_be32(payload) == PING_ZERO_TARGET) {
+        return skip_zero_answer(ms, errp);
     }
     return rp_send(ms, MIG_RP_MSG_PONG, payload, 4, errp); /* big-endian both ways */
 }

@@ -52,7 +52,8 @@ static bool incoming_claim(MigrationState *ms, bool exit_on_error, GError **errp
     in->exit_on_error = exit_on_error;
     in->abort_requested = false;
     in->rp_open = false;
-    in->has_latency = in->yanked = in->pause_requested = false;
+    in->has_latency = in->yanked = in->pause_requested = in->zero_promised = false;
+    in->zero_target = (ZeroTarget){0};
     in->run_state[0] = '\0';
     g_clear_error(&in->error);
     g_clear_pointer(&in->addresses, g_ptr_array_unref);

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "postcopy-source.h"
 #include "return-path.h"
+#include "skip-zero.h"
 #include "trace.h"
 
 #define WINDOW_NS       (100 * 1000 * 1000) /* of the rate limit and the bandwidth measurement */
@@ -52,7 +53,8 @@ static GwChannel *connect_peer(MigrationState *ms, const OutgoingArgs *args, GEr
 
 static uint64_t pages_sent(MigrationState *ms)
 {
-    return STAT_GET(ms->stats.normal_pages) + STAT_GET(ms->stats.zero_pages);
+    return STAT_GET(ms->stats.normal_pages) + STAT_GET(ms->stats.zero_pages) +
+           STAT_GET(ms->stats.skipped_pages);
 }
 
 static void pace_start(MigrationState *ms, StreamWriter *w, Pace *p)
@@ -307,7 +309,7 @@ static bool setup(MigrationState *ms, StreamWriter *w, GError **errp)
     ms->host.lock(ms->host_opaque);
     ok = savevm_state_setup(ms, w, errp);
     ms->host.unlock(ms->host_opaque);
-    if (!ok || !stream_flush(w, errp)) {
+    if (!ok || !stream_flush(w, errp) || !skip_zero_settle(ms, w, errp)) {
         return false;
     }
     pthread_mutex_lock(&ms->lock);

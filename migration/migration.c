@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "skip-zero.h"
 #include "incoming.h"
 #include "postcopy-source.h"
 #include "trace.h"
@@ -98,7 +99,7 @@ bool outgoing_wait(MigrationState *ms, int64_t deadline_ns)
 bool outgoing_wants_return_path(MigrationState *ms)
 {
     return gw_capability_get(ms, MIGRATION_CAP_RETURN_PATH) ||
-           gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM);
+           gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM) || skip_zero_wants_return_path(ms);
 }
 
 static bool transport_is_one_way(const GwAddress *addr)
@@ -144,12 +145,12 @@ static void outgoing_reset(MigrationState *ms)
     __atomic_store_n(&out->cancel_requested, false, __ATOMIC_RELEASE);
     out->continue_requested = out->postcopy_requested = out->pause_requested = false;
     out->stopped_guest = out->sent_everything = out->was_running = false;
-    out->had_postcopy = out->yanked = false;
+    out->had_postcopy = out->yanked = out->zero_target = false;
     out->start_ns = ms_now_ns(ms);
     out->setup_end_ns = out->downtime_start_ns = out->end_ns = 0;
     out->downtime_ms = 0;
     out->expected_downtime_ms = gw_param_get(ms, MIGRATION_PARAM_DOWNTIME_LIMIT);
-    out->mbps = 0;
+    out->mbps = out->xbzrle_miss_rate = out->xbzrle_encoding_rate = 0;
     out->bandwidth = out->threshold_bytes = 0;
     memset(&ms->stats, 0, sizeof(ms->stats));
     memset(&ms->postcopy_counters, 0, sizeof(ms->postcopy_counters));
@@ -199,6 +200,10 @@ static bool migrate_resume(MigrationState *ms, const GwAddress *addr, GError **e
 {
     bool paused;
 
+    if (gw_capability_get(ms, MIGRATION_CAP_RELEASE_RAM)) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Postcopy recovery cannot work when release-ram capability is set");
+    }
     pthread_mutex_lock(&ms->lock);
     paused = ms->out.status == MIGRATION_STATUS_POSTCOPY_PAUSED;
     if (paused) {

@@ -47,6 +47,9 @@ bool gw_capability_get(MigrationState *ms, MigrationCapability cap)
 /* The whole set as it would become: the caller's copy. */
 static bool capabilities_check(const MigrationState *ms, const bool *caps, GError **errp)
 {
+    if (caps[MIGRATION_CAP_POSTCOPY_RAM] && caps[MIGRATION_CAP_X_IGNORE_SHARED]) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "Postcopy is not compatible with ignore-shared");
+    }
     if (caps[MIGRATION_CAP_AUTO_CONVERGE] && !ms->host.set_throttle) {
         return gw_fail(errp, GW_ERROR_UNSUPPORTED,
                        "Capability 'auto-converge': this machine cannot slow its vCPUs down");
@@ -151,6 +154,12 @@ static bool param_check(const MigrationParamChange *c, GError **errp)
 
     if (d->type == PARAM_STR || d->type == PARAM_BOOL) {
         return true;
+    }
+    if (c->param == MIGRATION_PARAM_XBZRLE_CACHE_SIZE &&
+        (c->value.num < d->min || c->value.num > d->max || (c->value.num & (c->value.num - 1)))) {
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "Option %s expects a power of two no less than the target page size",
+                       d->name);
     }
     if (c->value.num >= d->min && c->value.num <= d->max) {
         return true;

@@ -14,6 +14,8 @@ static const MigrationCapabilityDesc caps[MIGRATION_CAP__COUNT] = {
 #undef CAP
 };
 
+static const char *const zero_page_detection_words[] = {"none", "legacy", "multifd", NULL};
+
 static const MigrationParamDesc params[MIGRATION_PARAM__COUNT] = {
 #define PARAM(id, p_name, p_since, p_type, p_unit, p_min, p_max, p_def, p_help) \
     [MIGRATION_PARAM_##id] = {.name = p_name, .since = p_since, .help = p_help, \
@@ -21,7 +23,10 @@ static const MigrationParamDesc params[MIGRATION_PARAM__COUNT] = {
                               .max = p_max, .def = p_def},
 #include "migration/options.def"
 #undef PARAM
+    [MIGRATION_PARAM_ZERO_PAGE_DETECTION].words = zero_page_detection_words,
 };
+
+G_STATIC_ASSERT(G_N_ELEMENTS(zero_page_detection_words) == ZERO_PAGE_DETECTION__COUNT + 1);
 
 const MigrationCapabilityDesc *gw_capability_desc(MigrationCapability cap)
 {

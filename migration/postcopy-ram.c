@@ -10,25 +10,11 @@
  */
 #include "postcopy.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
 
 #include "error.h"
 #include "trace.h"
-
-/* A page of the user's own file, mapped privately, is never missing, and must not be cut out of
- * it. */
-static bool can_be_emptied(const RAMBlock *b, GError **errp)
-{
-    const uint32_t kind = b->info.flags & (RAM_BLOCK_NAMED_FILE | RAM_BLOCK_SHARED);
-
-    return kind != RAM_BLOCK_NAMED_FILE ||
-           gw_fail(errp, GW_ERROR_UNSUPPORTED,
-                   "block '%s' is a private mapping of a file: use share=on, "
-                   "memory-backend-memfd or memory-backend-ram", b->info.idstr);
-}
 
 bool postcopy_supported(MigrationState *ms, GError **errp)
 {
@@ -41,39 +27,10 @@ bool postcopy_supported(MigrationState *ms, GError **errp)
         ops->close(fs);
     }
     for (unsigned i = 0; ok && i < ram_block_count(ms); i++) {
-        ok = can_be_emptied(ram_block_at(ms, i), &err);
+        ok = ram_block_can_drop(ram_block_at(ms, i), &err);
     }
     return ok || gw_fail(errp, GW_ERROR_UNSUPPORTED, "Postcopy is not supported: %s",
                          err->message);
-}
-
-/* Gives the memory back, so that it reads as missing: the pages of the backing file and, where the
- * mapping is private, the mapping's own. Only a page that is in neither faults. */
-static bool drop_memory(RAMBlock *b, uint64_t offset, uint64_t len, GError **errp)
-{
-    uint8_t *host = b->info.host + offset;
-
-    if (len == 0) {
-        return true;
-    }
-    if (!can_be_emptied(b, errp)) {
-        g_prefix_error(errp, "postcopy: ");
-        return false;
-    }
-    if (b->info.fd >= 0 &&
-        fallocate(b->info.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  (off_t)(b->info.fd_offset + offset), (off_t)len) < 0) {
-        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
-                             "postcopy: cannot empty block '%s': its file has no holes; use "
-                             "memory-backend-memfd or memory-backend-ram", b->info.idstr);
-    }
-    if (!(b->info.fd >= 0 && (b->info.flags & RAM_BLOCK_SHARED)) &&
-        madvise(host, len, MADV_DONTNEED) < 0) {
-        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, errno,
-                             "postcopy: cannot empty block '%s' (is it locked or preallocated?)",
-                             b->info.idstr);
-    }
-    return true;
 }
 
 bool postcopy_ram_discard(MigrationState *ms, RAMBlock *b, uint64_t offset, uint64_t len,
@@ -84,7 +41,7 @@ bool postcopy_ram_discard(MigrationState *ms, RAMBlock *b, uint64_t offset, uint
 
     trace_event(postcopy_ram_discard_range, "block %s offset 0x%" PRIx64 " len 0x%" PRIx64,
                 b->info.idstr, offset, len);
-    if (!drop_memory(b, offset, len, errp)) {
+    if (!ram_block_drop(b, offset, len, errp)) {
         return false;
     }
     BITS_FOREACH_WORD(i, mask, page, n) {

@@ -132,6 +132,7 @@ static bool send_background(MigrationState *ms, GError **errp)
         }
         STAT_ADD(ms->stats.postcopy_bytes, stream_written(w) - before);
         STAT_ADD(ms->stats.transferred, stream_written(w) - before);
+        ram_release_sent(ms, &ms->ram_save->main);
         part = pace(ms, w, &p);
     }
     return true;
@@ -159,6 +160,7 @@ static bool send_end(MigrationState *ms, GError **errp)
 {
     StreamWriter *w = ms->out.writer;
 
+    ram_release_sent(ms, &ms->ram_save->main); /* what was sent before the package was confirmed */
     /* A SHUT that is there before the end was sent is not the answer to it. */
     if (!savevm_state_complete_iterable(ms, w, false, errp) ||
         !postcopy_still_connected(ms, errp)) {

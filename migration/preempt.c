@@ -83,6 +83,7 @@ static bool flush(MigrationState *ms, uint64_t before, GError **errp)
     }
     STAT_ADD(ms->stats.postcopy_bytes, stream_written(w) - before);
     STAT_ADD(ms->stats.transferred, stream_written(w) - before);
+    ram_release_sent(ms, &ms->postcopy_source->preempt.sender);
     return true;
 }
 
@@ -213,6 +214,7 @@ void preempt_close(MigrationState *ms)
     ps->preempt.channel = NULL;
     pthread_mutex_unlock(&ms->lock);
     g_clear_pointer(&ps->preempt.writer, stream_writer_free);
+    ram_sender_clear(&ps->preempt.sender);
     if (ch) {
         gw_channel_shutdown(ch);
         gw_channel_unref(ch);

@@ -54,6 +54,7 @@ static void fill_ram(MigrationState *ms, MigrationInfo *info)
         .remaining = done ? 0 : ram_bytes_remaining(ms),
         .duplicate_pages = STAT_GET(st->zero_pages),
         .normal_pages = STAT_GET(st->normal_pages),
+        .skipped_pages = STAT_GET(st->skipped_pages),
         .dirty_pages_rate = done ? 0 : STAT_GET(st->dirty_pages_rate),
         .mbps = ms->out.mbps,
         .dirty_sync_count = STAT_GET(st->dirty_sync_count),
@@ -69,6 +70,22 @@ static void fill_ram(MigrationState *ms, MigrationInfo *info)
         info->ram.mbps = (double)info->ram.transferred * 8 / ((double)info->total_time * 1000);
     }
     info->remaining = info->ram.remaining;
+}
+
+static void fill_xbzrle(MigrationState *ms, MigrationInfo *info)
+{
+    const XbzrleStats *st = &ms->stats.xbzrle;
+
+    info->has_xbzrle = true;
+    info->xbzrle = (MigrationXbzrleInfo){
+        .cache_size = gw_param_get(ms, MIGRATION_PARAM_XBZRLE_CACHE_SIZE),
+        .bytes = STAT_GET(st->bytes),
+        .pages = STAT_GET(st->pages),
+        .cache_miss = STAT_GET(st->misses),
+        .cache_miss_rate = ms->out.xbzrle_miss_rate,
+        .encoding_rate = ms->out.xbzrle_encoding_rate,
+        .overflow = STAT_GET(st->overflows),
+    };
 }
 
 static void fill_times(MigrationState *ms, MigrationInfo *info)
@@ -136,6 +153,11 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
         if (gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC)) {
             fill_background(ms, info);
         }
+        if (gw_capability_get(ms, MIGRATION_CAP_XBZRLE)) {
+            fill_xbzrle(ms, info);
+        }
+        info->has_zero_target = gw_capability_get(ms, MIGRATION_CAP_SKIP_ZERO_PAGES);
+        info->zero_target_agreed = out->zero_target;
         if (out->had_postcopy) {
             fill_preempt(ms, info);
         }
@@ -197,6 +219,11 @@ void gw_incoming_query(MigrationState *ms, MigrationInfo *info)
                             gw_address_copy(g_ptr_array_index(in->addresses, i)));
         }
     }
+    info->has_zero_target = in->zero_target.agreed;
+    info->zero_target = (MigrationZeroTargetInfo){
+        .fresh_pages = in->zero_target.fresh_pages,
+        .cleared_pages = in->zero_target.cleared_pages,
+    };
     fill_latency(ms, info);
 }
 

@@ -28,6 +28,15 @@ static inline bool ram_block_is_private_anonymous(const RAMBlock *b)
     return b->info.fd < 0 && !(b->info.flags & (RAM_BLOCK_SHARED | RAM_BLOCK_NAMED_FILE));
 }
 
+/* Notes for one migration which blocks x-ignore-shared leaves to the file that both ends map. */
+static inline void ram_block_set_ignored(RAMBlock *b)
+{
+    const uint32_t shared_file = RAM_BLOCK_SHARED | RAM_BLOCK_NAMED_FILE;
+
+    b->ignored = (b->info.flags & shared_file) == shared_file &&
+                 gw_capability_get(b->ms, MIGRATION_CAP_X_IGNORE_SHARED);
+}
+
 static inline unsigned ram_block_count(const MigrationState *ms)
 {
     return ms->ram_blocks ? ms->ram_blocks->len : 0;
@@ -42,6 +51,11 @@ static inline unsigned ram_block_index(const RAMBlock *b)
 {
     return b->index;
 }
+
+/* ram-drop.c: gives [offset, offset + len) bytes back to the kernel, whole host pages; false with
+ * *errp where that cannot be. */
+bool ram_block_can_drop(const RAMBlock *b, GError **errp);
+bool ram_block_drop(const RAMBlock *b, uint64_t offset, uint64_t len, GError **errp);
 
 /* The list's free function; the array may also be freed with blocks in it. */
 void ram_block_free(gpointer block);

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "postcopy.h"
 #include "ram-load.h"
+#include "skip-zero.h"
 
 static bool load_length(RAMBlock *b, uint64_t length, GError **errp)
 {
@@ -47,6 +48,23 @@ static bool load_page_size(MigrationState *ms, const RAMBlock *b, StreamReader *
                    "same memory backend", b->info.idstr, b->info.page_size, size);
 }
 
+/* Only with x-ignore-shared; it says something only where the memory is not sent. */
+static bool load_gpa(MigrationState *ms, const RAMBlock *b, StreamReader *r, GError **errp)
+{
+    uint64_t gpa;
+
+    if (!gw_capability_get(ms, MIGRATION_CAP_X_IGNORE_SHARED)) {
+        return true;
+    }
+    if (!stream_get_be64(r, &gpa, errp)) {
+        return false;
+    }
+    return !b->ignored || gpa == b->info.gpa ||
+           gw_fail(errp, GW_ERROR_PROTOCOL,
+                   "Mismatched GPAs for block %s: 0x%" PRIx64 " != 0x%" PRIx64
+                   ": the machines differ", b->info.idstr, gpa, b->info.gpa);
+}
+
 bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **errp)
 {
     const bool postcopy = postcopy_state(ld->ms) != POSTCOPY_NONE;
@@ -76,7 +94,8 @@ bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **
                            " is not a number of pages within the 0x%" PRIx64 " bytes left of the "
                            "total", id, length, total);
         }
-        if (!load_length(b, length, errp) || !load_page_size(ld->ms, b, r, errp)) {
+        if (!load_length(b, length, errp) || !load_page_size(ld->ms, b, r, errp) ||
+            !load_gpa(ld->ms, b, r, errp)) {
             return false;
         }
         if (postcopy &&
@@ -86,5 +105,5 @@ bool ram_load_block_list(RamLoad *ld, StreamReader *r, uint64_t total, GError **
         b->listed = true;
         total -= length;
     }
-    return true;
+    return skip_zero_keep_promise(ld->ms, errp);
 }

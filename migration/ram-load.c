@@ -99,6 +99,11 @@ bool ram_load_place(MigrationState *ms, RamLoadChannel *ch, uint64_t word, GErro
                        "named before: bad migration stream", offset,
                        (unsigned)(word & RAM_FLAG_MASK));
     }
+    if (ch->block->ignored) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL,
+                       "A page of block '%s' at 0x%" PRIx64 ", which x-ignore-shared leaves to its "
+                       "file: it must not be sent", ch->block->info.idstr, offset);
+    }
     if (offset >= ch->block->info.used_length) {
         return gw_fail(errp, GW_ERROR_PROTOCOL,
                        "Illegal RAM offset %" PRIx64 " of block '%s', which has 0x%" PRIx64
@@ -199,6 +204,7 @@ bool ram_load_setup(void *opaque, GError **errp)
 
         b->listed = false;
         b->received = bits_new(ram_block_max_pages(b));
+        ram_block_set_ignored(b);
         ram_load_find_zero(b);
         if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {
             /* A hint: one fault then brings 512 pages. Without it all still works. */

@@ -9,7 +9,7 @@
 #include "bits.h"
 #include "dirty-bitmap.h"
 #include "ram-populated.h"
-#include "ram-save.h"
+#include "ram-xbzrle.h"
 
 static void flush_zero_records(RamSender *s, StreamWriter *w)
 {
@@ -19,10 +19,10 @@ static void flush_zero_records(RamSender *s, StreamWriter *w)
     }
 }
 
-/* The header, with the block's name if it is not the one named last. */
-static void put_header(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset,
-                       uint32_t flag)
+void ram_sender_put_header(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset,
+                           uint32_t flag)
 {
+    flush_zero_records(s, w);
     if (b == s->block) {
         stream_put_be64(w, offset | flag | RAM_FLAG_CONTINUE);
         return;
@@ -38,7 +38,7 @@ static void put_zero_page(RamSender *s, StreamWriter *w, const RAMBlock *b, uint
     uint8_t *p = s->zero_records + s->zero_fill;
 
     if (b != s->block) {
-        put_header(s, w, b, offset, RAM_FLAG_ZERO);
+        ram_sender_put_header(s, w, b, offset, RAM_FLAG_ZERO);
         stream_put_u8(w, 0);
         return;
     }
@@ -49,37 +49,88 @@ static void put_zero_page(RamSender *s, StreamWriter *w, const RAMBlock *b, uint
 
 static void put_normal_page(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset)
 {
-    flush_zero_records(s, w);
-    put_header(s, w, b, offset, RAM_FLAG_PAGE);
+    ram_sender_put_header(s, w, b, offset, RAM_FLAG_PAGE);
     stream_put_ref(w, b->info.host + offset, GW_TARGET_PAGE_SIZE);
 }
 
-/* Puts the pages of one word of the bitmap; returns how many of them were zero. */
-static unsigned put_word(const RamSave *rs, RamSender *s, StreamWriter *w, const RAMBlock *b,
-                         uint64_t first, uint64_t taken, uint64_t populated)
-{
-    unsigned zeros = 0;
+/* How the pages of one range are put, and what they turned out to be. */
+typedef struct PutMode {
+    bool detect; /* zero pages are looked for */
+    bool skip;   /* ... and left out */
+    bool xbzrle; /* others may go out as what has changed of them */
+    uint64_t zeros, skipped, normal;
+} PutMode;
 
+static bool in_first_pass(const RamSave *rs)
+{
+    return __atomic_load_n(&rs->search.passes, __ATOMIC_RELAXED) == 0;
+}
+
+/* A page may be left out if the destination never got another version of it, and if nobody will
+ * wait for it to come: in the first pass, and before the switch to postcopy. */
+static PutMode put_mode(const RamSave *rs)
+{
+    const bool detect = gw_param_get(rs->ms, MIGRATION_PARAM_ZERO_PAGE_DETECTION) !=
+                        ZERO_PAGE_DETECTION_NONE;
+
+    return (PutMode){
+        .detect = detect,
+        .skip = detect && rs->skip_zero && !rs->in_postcopy && in_first_pass(rs),
+        .xbzrle = ram_xbzrle_active(rs),
+    };
+}
+
+static void put_data(RamSave *rs, PutMode *mode, RamSender *s, StreamWriter *w, const RAMBlock *b,
+                     uint64_t page)
+{
+    bool normal = true;
+
+    if (!mode->xbzrle || !ram_xbzrle_put(rs, s, w, b, page, &normal)) {
+        put_normal_page(s, w, b, page << GW_TARGET_PAGE_BITS);
+    }
+    mode->normal += normal;
+}
+
+static void put_zero(RamSave *rs, PutMode *mode, RamSender *s, StreamWriter *w, const RAMBlock *b,
+                     uint64_t page)
+{
+    if (mode->skip) {
+        mode->skipped++;
+        return;
+    }
+    put_zero_page(s, w, b, page << GW_TARGET_PAGE_BITS);
+    mode->zeros++;
+    if (mode->xbzrle) {
+        ram_xbzrle_note_zero(rs, b, page);
+    }
+}
+
+/* Puts the pages of one word of the bitmap. */
+static void put_word(RamSave *rs, PutMode *mode, RamSender *s, StreamWriter *w,
+                     const RAMBlock *b, uint64_t first, uint64_t taken, uint64_t populated)
+{
+    if (mode->skip) {
+        mode->skipped += (unsigned)__builtin_popcountll(taken & ~populated);
+        taken &= populated;
+    }
     while (taken) {
         const unsigned k = (unsigned)__builtin_ctzll(taken);
-        const uint64_t offset = (first + k) << GW_TARGET_PAGE_BITS;
+        const uint64_t page = first + k;
 
         taken &= taken - 1;
-        if (!((populated >> k) & 1) || rs->is_zero(b->info.host + offset)) {
-            put_zero_page(s, w, b, offset);
-            zeros++;
+        if (!mode->detect || (((populated >> k) & 1) && !rs->is_zero(ram_block_page(b, page)))) {
+            put_data(rs, mode, s, w, b, page);
         } else {
-            put_normal_page(s, w, b, offset);
+            put_zero(rs, mode, s, w, b, page);
         }
     }
-    return zeros;
 }
 
 /* After the first pass what is dirty was written: no use in asking whether it was ever touched. */
 static void find_populated(RamSave *rs, const RAMBlock *b, uint64_t first, uint64_t n,
                            uint64_t *populated)
 {
-    if (__atomic_load_n(&rs->search.passes, __ATOMIC_RELAXED) == 0) {
+    if (in_first_pass(rs)) {
         ram_block_populated(&rs->pagemap, b, first, n, populated);
     } else {
         bits_set_range(populated, 0, n);
@@ -88,19 +139,23 @@ static void find_populated(RamSave *rs, const RAMBlock *b, uint64_t first, uint6
 
 /* Puts the taken pages of whole words from `first` on (a multiple of 64). */
 static bool put_taken(RamSave *rs, RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t first,
-                      uint64_t n, const uint64_t *taken, uint64_t count, GError **errp)
+                      uint64_t n, const uint64_t *taken, GError **errp)
 {
     uint64_t populated[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1];
-    uint64_t zeros = 0;
+    PutMode mode = put_mode(rs);
 
     /* Only now: a page that is touched after this look is dirty again. */
     find_populated(rs, b, first, n, populated);
     for (uint64_t i = 0; i < bits_words(n); i++) {
-        zeros += put_word(rs, s, w, b, first + i * BITS_PER_WORD, taken[i], populated[i]);
+        put_word(rs, &mode, s, w, b, first + i * BITS_PER_WORD, taken[i], populated[i]);
     }
     flush_zero_records(s, w);
-    STAT_ADD(rs->ms->stats.zero_pages, zeros);
-    STAT_ADD(rs->ms->stats.normal_pages, count - zeros);
+    if (rs->in_postcopy && rs->release) {
+        ram_release_note(s, b, first, n, taken);
+    }
+    STAT_ADD(rs->ms->stats.zero_pages, mode.zeros);
+    STAT_ADD(rs->ms->stats.skipped_pages, mode.skipped);
+    STAT_ADD(rs->ms->stats.normal_pages, mode.normal);
     return ram_save_check_writer(w, errp);
 }
 
@@ -117,7 +172,7 @@ bool ram_save_range(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange 
         return true;
     }
     return dirty_bitmap_protect(range->block, range->first, range->npages, errp) &&
-           put_taken(rs, s, w, range->block, first, n, taken, count, errp);
+           put_taken(rs, s, w, range->block, first, n, taken, errp);
 }
 
 /* The bit of the first target page is the claim: who clears it sends the whole host page. */
@@ -148,7 +203,7 @@ bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRa
         uint64_t taken[PAGE_SEARCH_WINDOW / BITS_PER_WORD + 1] = {0};
 
         bits_set_range(taken, first - base, n);
-        if (!put_taken(rs, s, w, page->block, base, first + n - base, taken, n, errp)) {
+        if (!put_taken(rs, s, w, page->block, base, first + n - base, taken, errp)) {
             return false;
         }
     }
@@ -159,4 +214,10 @@ void ram_sender_init(RamSender *s)
 {
     s->block = NULL;
     s->zero_fill = 0;
+    s->sent = NULL;
+}
+
+void ram_sender_clear(RamSender *s)
+{
+    g_clear_pointer(&s->sent, g_array_unref);
 }

@@ -74,7 +74,7 @@ void ram_save_restart(MigrationState *ms)
 {
     RamSave *rs = ms->ram_save;
 
-    rs->main.block = NULL;
+    ram_sender_clear(&rs->main);
     ram_sender_init(&rs->main);
     if (ram_block_count(ms)) {
         page_search_seek(&rs->search, ram_block_at(ms, 0), 0);

@@ -13,8 +13,11 @@
 typedef struct RamSender {
     const RAMBlock *block;
     size_t zero_fill;       /* bytes in zero_records */
+    GArray *sent;           /* release-ram: what was put since the last release; NULL: nothing */
     uint8_t zero_records[PAGE_SEARCH_WINDOW * RAM_ZERO_RECORD_SIZE];
 } RamSender;
+
+typedef struct RamXbzrle RamXbzrle;
 
 struct RamSave {
     MigrationState *ms;
@@ -27,6 +30,10 @@ struct RamSave {
     int64_t rate_start_ns;  /* window of dirty_pages_rate */
     uint64_t rate_pages;    /* pages found dirty in it; sync_lock */
     RamSender main;
+    bool skip_zero;         /* the destination's memory is zero already (skip-zero.h) */
+    RamXbzrle *xbzrle;      /* NULL: the capability is off */
+    bool last_stage;        /* the guest is stopped: what is sent now is sent for the last time */
+    bool release;           /* release-ram: postcopy gives back what it has sent */
     bool in_postcopy;       /* the guest is stopped for good: no more syncs */
     bool recent_left;       /* postcopy: pages of the last round may be left */
 };
@@ -46,6 +53,17 @@ bool ram_save_range(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange 
 bool ram_save_host_page(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange *page,
                         bool *put, GError **errp);
 void ram_sender_init(RamSender *s);
+void ram_sender_clear(RamSender *s);
+/* A record's header: the block's name only if it is not the one named last. What zero records were
+ * gathered goes first. */
+void ram_sender_put_header(RamSender *s, StreamWriter *w, const RAMBlock *b, uint64_t offset,
+                           uint32_t flag);
+
+/* ram-release.c: `taken` are those of pages [first, first + n) that were put. */
+void ram_release_note(RamSender *s, const RAMBlock *b, uint64_t first, uint64_t n,
+                      const uint64_t *taken);
+/* After a flush, by who puts: what was noted is given back, if the destination runs the guest. */
+void ram_release_sent(MigrationState *ms, RamSender *s);
 
 /* ram-save-postcopy.c, migration thread: no log, no sync from here on; what the guest wrote last
  * goes first. */

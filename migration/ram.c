@@ -9,7 +9,7 @@
 #include "bits.h"
 #include "dirty-bitmap.h"
 #include "lock.h"
-#include "ram-save.h"
+#include "ram-xbzrle.h"
 
 /* A PART ends after this time even if little was sent: zero pages cost time and no bytes. */
 #define PART_NS (50 * INT64_C(1000000))
@@ -31,7 +31,9 @@ uint64_t ram_bytes_total(MigrationState *ms)
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
-        sum += ram_block_at(ms, i)->info.used_length;
+        const RAMBlock *b = ram_block_at(ms, i);
+
+        sum += b->ignored ? 0 : b->info.used_length;
     }
     return sum;
 }
@@ -93,6 +95,7 @@ static bool next_pass(MigrationState *ms, GError **errp)
 {
     uint64_t new_pages;
 
+    ram_xbzrle_measure(ms->ram_save);
     LOCK_GUARD(&ms->ram_save->sync_lock);
     if (!sync_all(ms, &new_pages, errp)) {
         return false;
@@ -115,6 +118,8 @@ static void save_free(MigrationState *ms)
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         dirty_bitmap_free(ram_block_at(ms, i));
     }
+    ram_xbzrle_free(rs);
+    ram_sender_clear(&rs->main);
     pagemap_clear(&rs->pagemap);
     pthread_mutex_destroy(&rs->sync_lock);
     g_free(rs->scratch);
@@ -131,9 +136,15 @@ void ram_save_cleanup(void *opaque)
     save_free(ms);
 }
 
+/* Also the blocks whose pages are not sent: the destination must have them. */
 static void put_block_list(MigrationState *ms, StreamWriter *w)
 {
-    stream_put_be64(w, ram_bytes_total(ms) | RAM_FLAG_MEM_SIZE);
+    uint64_t total = 0;
+
+    for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        total += ram_block_at(ms, i)->info.used_length;
+    }
+    stream_put_be64(w, total | RAM_FLAG_MEM_SIZE);
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         const RAMBlock *b = ram_block_at(ms, i);
 
@@ -145,6 +156,9 @@ static void put_block_list(MigrationState *ms, StreamWriter *w)
         if (b->info.page_size != GW_TARGET_PAGE_SIZE &&
             gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM)) {
             stream_put_be64(w, b->info.page_size);
+        }
+        if (gw_capability_get(ms, MIGRATION_CAP_X_IGNORE_SHARED)) {
+            stream_put_be64(w, b->info.gpa);
         }
     }
     stream_put_be64(w, RAM_FLAG_EOS);
@@ -162,14 +176,17 @@ bool ram_save_setup(void *opaque, StreamWriter *w, GError **errp)
     rs->is_zero = zero_page_best();
     rs->rate_start_ns = rs->pass_start_ns = ms_now_ns(ms);
     pthread_mutex_init(&rs->sync_lock, NULL);
+    rs->release = gw_capability_get(ms, MIGRATION_CAP_RELEASE_RAM);
     pagemap_init(&rs->pagemap);
     page_search_init(&rs->search, ms);
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
+        ram_block_set_ignored(ram_block_at(ms, i));
         largest = MAX(largest, ram_block_max_pages(ram_block_at(ms, i)));
     }
     rs->scratch = bits_new(largest);
     /* Log first, bitmap second: what the guest writes in between is in both. */
-    if (ms->has_dirty_log && !ms->dirty_log.start(ms->dirty_log_opaque, errp)) {
+    if (!ram_xbzrle_setup(rs, errp) ||
+        (ms->has_dirty_log && !ms->dirty_log.start(ms->dirty_log_opaque, errp))) {
         save_free(ms);
         return false;
     }
@@ -231,6 +248,7 @@ bool ram_save_iterate(void *opaque, StreamWriter *w, uint64_t budget, bool *done
 {
     MigrationState *ms = opaque;
 
+    ram_xbzrle_follow_size(ms->ram_save);
     if (!save_pages(ms->ram_save, w, budget, ms_now_ns(ms) + PART_NS, done, errp)) {
         return false;
     }
@@ -246,6 +264,7 @@ bool ram_save_complete(void *opaque, StreamWriter *w, GError **errp)
 
     /* The guest is stopped: this sync is the last word. In postcopy it was made at the
      * switchover. */
+    ms->ram_save->last_stage = true;
     if ((!ms->ram_save->in_postcopy && !ram_dirty_sync(ms, errp)) ||
         !save_pages(ms->ram_save, w, UINT64_MAX, INT64_MAX, &done, errp)) {
         return false;

@@ -118,6 +118,10 @@ static void handle_pong(ReturnPath *rp, uint32_t value)
     if (value == PING_PACKAGE_LOADED) {
         rp->news.package_loaded = true;
     }
+    if (value == PING_ZERO_TARGET || value == PONG_ZERO_TARGET) {
+        rp->news.zero_answered = true;
+        rp->news.zero_target = value == PONG_ZERO_TARGET;
+    }
     pthread_cond_broadcast(&rp->ms->out.cond);
 }
 

@@ -25,6 +25,9 @@ enum {
 /* The PINGs inside a package: behind the devices, and the one whose PONG says that it is loaded. */
 #define PING_IN_PACKAGE 3
 #define PING_PACKAGE_LOADED 0x42
+/* "Is your memory zero?" Who does not know this PING says its value back: no. ("ZERO", "zero") */
+#define PING_ZERO_TARGET 0x5a45524f
+#define PONG_ZERO_TARGET 0x7a65726f
 
 enum {
     MIG_CMD_OPEN_RETURN_PATH = 1,
@@ -52,6 +55,7 @@ typedef struct ReturnPathNews {
     uint32_t shut_value;
     bool ponged;         /* PONG 1: the destination has recognised the main channel */
     bool package_loaded; /* PONG 0x42, or PONG 3 of a destination that was not asked */
+    bool zero_answered, zero_target; /* PONG to PING_ZERO_TARGET; it said yes */
     int acks;            /* SWITCHOVER_ACKs received */
     GError *error;       /* owned by the return path; why it ended without SHUT */
 } ReturnPathNews;

@@ -48,17 +48,24 @@ struct RAMBlock {
     uint64_t *recent;   /* postcopy: pages that the last dirty sync found; sent first */
     uint64_t recent_at; /* how far that is sent; migration thread */
     unsigned index;     /* in ms->ram_blocks */
+    bool ignored;       /* x-ignore-shared: the pages of this block are not sent */
     bool listed;        /* incoming: the source has this block */
     bool watched;       /* incoming postcopy: faults on it are reported */
     bool bitmap_expected; /* outgoing recovery, ms->lock: RECV_BITMAP was asked for */
 };
 
+/* Of XBZRLE; `bytes` of its records, headers included. */
+typedef struct XbzrleStats {
+    uint64_t lookups, misses, pages, bytes, overflows;
+} XbzrleStats;
+
 /* Counters of the outgoing side; relaxed atomics, written by the threads that send. */
 typedef struct MigrationStats {
-    uint64_t transferred, normal_pages, zero_pages;
+    uint64_t transferred, normal_pages, zero_pages, skipped_pages;
     uint64_t precopy_bytes, downtime_bytes, postcopy_bytes, multifd_bytes;
     uint64_t dirty_sync_count, dirty_pages_rate, postcopy_requests;
     uint64_t pages_per_second;
+    XbzrleStats xbzrle;
 } MigrationStats;
 
 /* How the urgent pages of a postcopy fared; relaxed atomics. */
@@ -93,16 +100,25 @@ typedef struct Outgoing {
     int64_t start_ns, setup_end_ns, downtime_start_ns, end_ns;
     uint64_t downtime_ms, expected_downtime_ms;
     double mbps;
+    double xbzrle_miss_rate, xbzrle_encoding_rate; /* of the last pass */
     bool had_postcopy;     /* this migration switched to postcopy */
     bool yanked;           /* yank ended its connection */
     bool was_running;      /* guest ran when the switchover began */
     bool stopped_guest;    /* this migration paused the guest: resume it if it fails */
     bool pause_requested;  /* migrate-pause or yank in postcopy */
     bool quit;             /* the state is being freed: leave even postcopy-paused */
+    bool zero_target;      /* the destination's memory was zero before the first page */
     bool sent_everything;  /* EOF is on its way: the destination may own the guest */
     uint64_t bandwidth;    /* bytes/s of the last window; migration thread */
     uint64_t threshold_bytes; /* migration thread; what fits into the downtime limit */
 } Outgoing;
+
+/* What the destination did so that zero pages need not be sent; pages. */
+typedef struct ZeroTarget {
+    bool agreed;
+    uint64_t fresh_pages;   /* never touched, the kernel says */
+    uint64_t cleared_pages; /* held something else */
+} ZeroTarget;
 
 /* The incoming half; incoming.c. Fields under ms->lock unless said. */
 typedef struct Incoming {
@@ -124,6 +140,8 @@ typedef struct Incoming {
     bool abort_requested;
     bool pause_requested;  /* migrate-pause in postcopy */
     bool yanked;           /* yank ended its connection */
+    bool zero_promised;    /* incoming thread; the stream leaves zero pages out */
+    ZeroTarget zero_target;
     bool has_latency;      /* of the last postcopy */
     LatencyInfo latency;
     char run_state[64];    /* what globalstate said; "" if it said nothing; incoming thread */

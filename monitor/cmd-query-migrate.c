@@ -35,6 +35,29 @@ static json_object *ram_to_json(const MigrationRamInfo *r)
     return o;
 }
 
+static json_object *xbzrle_to_json(const MigrationXbzrleInfo *x)
+{
+    json_object *o = jo_new();
+
+    jo_uint(o, "cache-size", x->cache_size);
+    jo_uint(o, "bytes", x->bytes);
+    jo_uint(o, "pages", x->pages);
+    jo_uint(o, "cache-miss", x->cache_miss);
+    json_object_object_add(o, "cache-miss-rate", json_object_new_double(x->cache_miss_rate));
+    json_object_object_add(o, "encoding-rate", json_object_new_double(x->encoding_rate));
+    jo_uint(o, "overflow", x->overflow);
+    return o;
+}
+
+static json_object *zero_target_to_json(const MigrationZeroTargetInfo *z)
+{
+    json_object *o = jo_new();
+
+    jo_uint(o, "fresh-pages", z->fresh_pages);
+    jo_uint(o, "cleared-pages", z->cleared_pages);
+    return o;
+}
+
 static json_object *numbers(const uint64_t *v, size_t n)
 {
     json_object *list = jo_array();
@@ -119,6 +142,12 @@ static void add_outgoing(json_object *o, const MigrationInfo *info)
     if (info->has_background) {
         json_object_object_add(o, "background-sync", background_to_json(&info->background));
     }
+    if (info->has_xbzrle) {
+        json_object_object_add(o, "xbzrle-cache", xbzrle_to_json(&info->xbzrle));
+    }
+    if (info->has_zero_target) {
+        jo_bool(o, "zero-target-agreed", info->zero_target_agreed);
+    }
     if (info->has_preempt) {
         json_object_object_add(o, "postcopy-preempt", preempt_to_json(&info->preempt));
     }
@@ -169,6 +198,9 @@ json_object *monitor_migration_reply(const MigrationInfo *in, const MigrationInf
     add_common(o, in);
     if (in->socket_addresses) {
         add_sockets(o, in->socket_addresses);
+    }
+    if (in->has_zero_target) {
+        json_object_object_add(o, "zero-target", zero_target_to_json(&in->zero_target));
     }
     if (in->has_latency) {
         add_latency(o, in);

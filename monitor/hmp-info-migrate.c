@@ -105,14 +105,40 @@ static void put_ram(HmpCall *call, const MigrationRamInfo *r)
     hmp_printf(call, "  Sizes: \t\tpagesize=%s, total=%s\n", page, total);
     hmp_printf(call, "  Transfers: \t\ttransferred=%s, remain=%s\n", sent, left);
     hmp_printf(call, "    Channels: \t\tprecopy=%s, multifd=%s, postcopy=%s\n", pre, multi, post);
-    hmp_printf(call, "    Page Types: \tnormal=%" G_GUINT64_FORMAT ", zero=%" G_GUINT64_FORMAT "\n",
+    hmp_printf(call, "    Page Types: \tnormal=%" G_GUINT64_FORMAT ", zero=%" G_GUINT64_FORMAT,
                r->normal_pages, r->duplicate_pages);
+    if (r->skipped_pages) {
+        hmp_printf(call, ", skipped=%" G_GUINT64_FORMAT, r->skipped_pages);
+    }
+    hmp_printf(call, "\n");
     hmp_printf(call, "  Page Rates (pps): \ttransfer=%" G_GUINT64_FORMAT, r->pages_per_second);
     if (r->dirty_pages_rate) {
         hmp_printf(call, ", dirty=%" G_GUINT64_FORMAT, r->dirty_pages_rate);
     }
     hmp_printf(call, "\n");
     put_others(call, r);
+}
+
+static void put_xbzrle(HmpCall *call, const MigrationXbzrleInfo *x)
+{
+    hmp_printf(call, "XBZRLE: size=%" G_GUINT64_FORMAT ", transferred=%" G_GUINT64_FORMAT
+               ", pages=%" G_GUINT64_FORMAT ", miss=%" G_GUINT64_FORMAT "\n", x->cache_size,
+               x->bytes, x->pages, x->cache_miss);
+    hmp_printf(call, "  miss_rate=%0.2f, encode_rate=%0.2f, overflow=%" G_GUINT64_FORMAT "\n",
+               x->cache_miss_rate, x->encoding_rate, x->overflow);
+}
+
+/* Of either side. */
+static void put_zero_target(HmpCall *call, const MigrationInfo *in, const MigrationInfo *out)
+{
+    if (out->has_zero_target) {
+        hmp_printf(call, "Zero target: \t\t%s\n",
+                   out->zero_target_agreed ? "agreed" : "not agreed, zero pages are sent");
+    } else if (in->has_zero_target) {
+        hmp_printf(call, "Zero target: \t\tfresh=%" G_GUINT64_FORMAT " pages, cleared=%"
+                   G_GUINT64_FORMAT " pages\n", in->zero_target.fresh_pages,
+                   in->zero_target.cleared_pages);
+    }
 }
 
 static const char *on_off(bool v)
@@ -158,6 +184,7 @@ void hmp_info_migrate(HmpCall *call)
     if (out.has_background) {
         put_background(call, &out.background);
     }
+    put_zero_target(call, &in, &out);
     if (out.has_preempt) {
         hmp_put_preempt(call, &out.preempt);
     }
@@ -169,6 +196,9 @@ void hmp_info_migrate(HmpCall *call)
     }
     if (call->flags[0]) {
         put_globals(call);
+        if (out.has_xbzrle) {
+            put_xbzrle(call, &out.xbzrle);
+        }
         if (out.cpu_throttle_percentage) {
             hmp_printf(call, "CPU Throttle (%%): %u\n", out.cpu_throttle_percentage);
         }

@@ -37,6 +37,14 @@ typedef enum MigrationParamType {
     PARAM_STR,
 } MigrationParamType;
 
+/* The words of zero-page-detection. */
+typedef enum ZeroPageDetection {
+    ZERO_PAGE_DETECTION_NONE,
+    ZERO_PAGE_DETECTION_LEGACY,
+    ZERO_PAGE_DETECTION_MULTIFD,
+    ZERO_PAGE_DETECTION__COUNT,
+} ZeroPageDetection;
+
 typedef enum MigrationParamUnit {
     UNIT_NONE,
     UNIT_MS,

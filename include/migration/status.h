@@ -46,6 +46,22 @@ typedef struct MigrationRamInfo {
     uint64_t dirty_sync_missed_zero_copy;
 } MigrationRamInfo;
 
+/* XBZRLE at the source. */
+typedef struct MigrationXbzrleInfo {
+    uint64_t cache_size;     /* bytes, as it is set */
+    uint64_t bytes, pages;   /* sent as changes */
+    uint64_t cache_miss;     /* pages whose last version was not kept */
+    double cache_miss_rate;  /* of the pages of the last pass, 0 to 1 */
+    double encoding_rate;    /* bytes of pages per byte sent for them, in the last pass */
+    uint64_t overflow;       /* pages that had changed too much */
+} MigrationXbzrleInfo;
+
+/* What the destination did so that zero pages need not be sent; pages. */
+typedef struct MigrationZeroTargetInfo {
+    uint64_t fresh_pages;    /* never touched before, the kernel says */
+    uint64_t cleared_pages;  /* held something else */
+} MigrationZeroTargetInfo;
+
 #define MIGRATION_LATENCY_BUCKETS 24
 #define MIGRATION_LATENCY_MAX_VCPUS 64
 
@@ -96,6 +112,11 @@ typedef struct MigrationInfo {
     unsigned cpu_throttle_percentage;
     bool has_background;     /* outgoing, with background-sync */
     MigrationBackgroundInfo background;
+    bool has_xbzrle;         /* outgoing, with ram: the capability is on */
+    MigrationXbzrleInfo xbzrle;
+    bool has_zero_target;    /* outgoing, with ram: skip-zero-pages is on; incoming: it agreed */
+    bool zero_target_agreed; /* outgoing: the zero pages of the first pass are not sent */
+    MigrationZeroTargetInfo zero_target; /* incoming */
     bool has_preempt;        /* outgoing: it switched to postcopy */
     MigrationPreemptInfo preempt;
     bool has_latency;        /* incoming: there is or was a postcopy */

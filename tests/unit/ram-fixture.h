@@ -25,6 +25,7 @@ static inline MigrationState *fixture_new(void)
     MigrationState *ms = g_new0(MigrationState, 1);
 
     ms->clock.now_ns = fixture_now;
+    option_values_init(&ms->options);
     return ms;
 }
 
@@ -58,6 +59,7 @@ static inline void fixture_free(MigrationState *ms)
         munmap(ram_block_at(ms, i)->info.host, ram_block_at(ms, i)->info.max_length);
     }
     g_ptr_array_unref(ms->ram_blocks);
+    option_values_clear(&ms->options);
     g_free(ms);
 }
 

@@ -25,6 +25,7 @@ static void test_defaults_in_range(void)
 
         g_assert_cmpuint(d->def, >=, d->min);
         g_assert_cmpuint(d->def, <=, d->max);
+        g_assert_true((d->type == PARAM_ENUM) == (d->words != NULL));
     }
 }
 

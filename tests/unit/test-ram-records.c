@@ -118,6 +118,116 @@ static void test_page_bytes(void)
     fixture_free(ms);
 }
 
+/* With an agreement nothing is put for the zero pages of the first pass; a page that becomes zero
+ * later has to be said. */
+static void test_skipped_bytes(void)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    MigrationState *ms = fixture_new();
+    RAMBlock *ram = fixture_block(ms, "ram", 100, 0);
+    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    g_autoptr(GByteArray) want = g_byte_array_new();
+    bool done;
+
+    fixture_fill(ram, 66, rand);
+    ram_block_page(ram, 67)[0] = 0; /* touched, and zero */
+    g_assert_true(ram_save_setup(ms, w, NULL));
+    ms->ram_save->skip_zero = true;
+    g_byte_array_unref(stream_writer_steal(w));
+    g_assert_true(ram_save_iterate(ms, w, UINT64_MAX, &done, NULL));
+    be64(want, 66 * PAGE | 0x08);
+    str8(want, "ram");
+    bytes(want, ram_block_page(ram, 66), PAGE);
+    be64(want, 0x10);
+    expect_wire(w, want);
+    g_assert_cmpuint(ms->stats.skipped_pages, ==, 99);
+    g_assert_cmpuint(ms->stats.zero_pages, ==, 0);
+
+    memset(ram_block_page(ram, 66), 0, PAGE);
+    dirty_bitmap_set(ram, 66, 1);
+    g_assert_true(ram_save_iterate(ms, w, UINT64_MAX, &done, NULL));
+    be64(want, 66 * PAGE | 0x22);
+    bytes(want, "", 1);
+    be64(want, 0x10);
+    expect_wire(w, want);
+    g_assert_cmpuint(ms->stats.zero_pages, ==, 1);
+    fixture_free(ms);
+}
+
+/* zero-page-detection=none: a zero page is a page. */
+static void test_no_detection(void)
+{
+    MigrationState *ms = fixture_new();
+    RAMBlock *ram = fixture_block(ms, "ram", 1, 0);
+    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    g_autoptr(GByteArray) want = g_byte_array_new();
+    bool done;
+
+    ms->options.params[MIGRATION_PARAM_ZERO_PAGE_DETECTION].num = ZERO_PAGE_DETECTION_NONE;
+    g_assert_true(ram_save_setup(ms, w, NULL));
+    g_byte_array_unref(stream_writer_steal(w));
+    g_assert_true(ram_save_iterate(ms, w, UINT64_MAX, &done, NULL));
+    be64(want, 0x08);
+    str8(want, "ram");
+    bytes(want, ram_block_page(ram, 0), PAGE);
+    be64(want, 0x10);
+    expect_wire(w, want);
+    fixture_free(ms);
+}
+
+/* x-ignore-shared: every block is listed, with its guest physical address; a shared file's pages
+ * are not sent, and must not come. */
+static void test_ignore_shared(void)
+{
+    static const char *const good = "\0\0\0\0\xff\xff\0\0";
+    MigrationState *ms = fixture_new();
+    RAMBlock *file = fixture_block(ms, "file", 4, RAM_BLOCK_SHARED | RAM_BLOCK_NAMED_FILE);
+    RAMBlock *ram = fixture_block(ms, "ram", 1, RAM_BLOCK_SHARED);
+    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    g_autoptr(GByteArray) want = g_byte_array_new();
+    GError *err = NULL;
+    bool done;
+
+    file->info.gpa = 0xffff0000;
+    ms->options.caps[MIGRATION_CAP_X_IGNORE_SHARED] = true;
+    g_assert_true(ram_save_setup(ms, w, NULL));
+    g_assert_true(ram_save_iterate(ms, w, UINT64_MAX, &done, NULL));
+    be64(want, 5 * PAGE | 4);
+    str8(want, "file");
+    be64(want, 4 * PAGE);
+    bytes(want, good, 8);
+    str8(want, "ram");
+    be64(want, PAGE);
+    be64(want, 0);
+    be64(want, 0x10);
+    be64(want, 0x02);
+    str8(want, "ram");
+    bytes(want, "", 1);
+    be64(want, 0x10);
+    expect_wire(w, want);
+    g_assert_cmpuint(ram_bytes_total(ms), ==, PAGE);
+    g_assert_false(ram->ignored);
+
+    for (int wrong = 0; wrong < 2; wrong++) {
+        g_autoptr(StreamReader) r = NULL;
+
+        be64(want, 4 * PAGE | 4);
+        str8(want, "file");
+        be64(want, 4 * PAGE);
+        be64(want, wrong ? 0 : 0xffff0000);
+        be64(want, 0x02);
+        str8(want, "file");
+        bytes(want, "", 1);
+        be64(want, 0x10);
+        r = stream_reader_new_mem(want->data, want->len, "wire");
+        g_assert_true(ram_load_setup(ms, NULL));
+        g_assert_false(ram_load_state(ms, r, 4, &err));
+        assert_error(err, wrong ? "Mismatched GPAs for block file" : "x-ignore-shared");
+        g_byte_array_set_size(want, 0);
+    }
+    fixture_free(ms);
+}
+
 /* A PART ends near its budget and the next one goes on. */
 static void test_budget(void)
 {
@@ -493,6 +603,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ram-records/start-bytes", test_start_bytes);
     g_test_add_func("/ram-records/page-bytes", test_page_bytes);
+    g_test_add_func("/ram-records/skipped-bytes", test_skipped_bytes);
+    g_test_add_func("/ram-records/no-detection", test_no_detection);
+    g_test_add_func("/ram-records/ignore-shared", test_ignore_shared);
     g_test_add_func("/ram-records/budget", test_budget);
     g_test_add_func("/ram-records/untouched", test_untouched);
     g_test_add_func("/ram-records/untouched-memfd", test_untouched_memfd);
