@@ -81,7 +81,7 @@ def test_xbzrle(machines, ends):
     b = machines(ends[1], name="dst", incoming="defer", **kw).start()
     workload.wait_ready(a)
     migration.set_capabilities(a, xbzrle=True)
-    migration.set_parameters(a, max_bandwidth=16 << 20, downtime_limit=1)
+    migration.set_parameters(a, max_bandwidth=16 << 20, downtime_limit=0)
     a.qmp.cmd("migrate", {"uri": migration.listen(b, f"unix:{b.dir}/migrate")})
     while a.qmp.cmd("query-migrate").get("xbzrle-cache", {}).get("pages", 0) < 100:
         migration.wait_status(a, "active", "setup")

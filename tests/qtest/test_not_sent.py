@@ -144,7 +144,7 @@ def test_xbzrle_sends_changes_and_its_cache_can_change_its_size(pair):
     migration.set_capabilities(a, xbzrle=True)
     with pytest.raises(QMPError, match="expects a power of two no less than the target page size"):
         migration.set_parameters(a, xbzrle_cache_size=5000)
-    migration.set_parameters(a, max_bandwidth=16 << 20, downtime_limit=1)
+    migration.set_parameters(a, max_bandwidth=16 << 20, downtime_limit=0)
     a.qmp.cmd("migrate", {"uri": migration.listen(b, f"unix:{b.dir}/migrate")})
     for size in (64 << 20, 1 << 20, 32 << 20):
         migration.set_parameters(a, xbzrle_cache_size=size)

@@ -58,7 +58,7 @@ static inline void fixture_free(MigrationState *ms)
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         munmap(ram_block_at(ms, i)->info.host, ram_block_at(ms, i)->info.max_length);
     }
-    g_ptr_array_unref(ms->ram_blocks);
+    g_clear_pointer(&ms->ram_blocks, g_ptr_array_unref);
     option_values_clear(&ms->options);
     g_free(ms);
 }

@@ -162,7 +162,7 @@ static void test_no_blocks(void)
 
     page_search_init(&ps, ms);
     g_assert_false(page_search_next(&ps, 512, &r));
-    g_free(ms);
+    fixture_free(ms);
 }
 
 int main(int argc, char **argv)

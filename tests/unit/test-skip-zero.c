@@ -281,7 +281,7 @@ static void test_postcopy(gconstpointer preempt)
         }
     }
     g_assert_cmpuint(sum, ==, 0);
-    g_assert_cmpuint(p.dst->ms->postcopy_incoming->requests, ==, 0);
+    g_assert_cmpuint(STAT_GET(p.dst->ms->postcopy_incoming->requests), ==, 0);
     /* The last page is zero and was not reached. */
     g_assert_cmpuint(((volatile uint64_t *)page_of(p.dst, PAGES - 1))[0], ==, 0);
     toy_set_param(p.src, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH, 0);
