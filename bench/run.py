@@ -18,6 +18,7 @@ sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 import chart  # noqa: E402
 import postcopy_run  # noqa: E402
 import precopy_run  # noqa: E402
+import zero_run  # noqa: E402
 from godwit import environment  # noqa: E402
 
 
@@ -36,7 +37,13 @@ def postcopy(vmms, args):
     return found, postcopy_run.judge(found)
 
 
-GROUPS = {"postcopy": postcopy, "precopy": precopy}
+def zero(vmms, args):
+    found = zero_run.measure(zero_run.ROWS, vmms, args.runs, args.zero_ram)
+    zero_run.print_medians(found)
+    return found, zero_run.judge(found)
+
+
+GROUPS = {"postcopy": postcopy, "precopy": precopy, "zero": zero}
 
 
 def main():
@@ -48,6 +55,7 @@ def main():
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--quick", action="store_true", help="3 runs")
     p.add_argument("--mem", type=int, default=1024, help="MiB of the postcopy guest")
+    p.add_argument("--zero-ram", type=int, default=8192, help="MiB of the guest of mostly zeros")
     args = p.parse_args()
     args.runs = 3 if args.quick else args.runs
     os.environ.setdefault("GODWIT_BUILD", str((TOP / args.builddir).resolve()))
