@@ -17,6 +17,7 @@
 #include "error.h"
 #include "return-path.h"
 #include "switchover.h"
+#include "zero-sweep.h"
 
 /* What stock QEMU puts into one command; a receiver accepts any number. */
 #define DISCARD_RANGES 12
@@ -100,6 +101,7 @@ static void put_discards(StreamWriter *w, RAMBlock *b)
 /* The last sync; from here on the bitmap says what the destination still has to get. */
 static bool settle_ram(MigrationState *ms, StreamWriter *w, GError **errp)
 {
+    zero_sweep_stop(ms->ram_save);
     if (!ram_dirty_sync(ms, errp)) {
         return false;
     }

@@ -10,6 +10,7 @@
 #include "dirty-bitmap.h"
 #include "ram-populated.h"
 #include "ram-xbzrle.h"
+#include "zero-sweep.h"
 
 static void flush_zero_records(RamSender *s, StreamWriter *w)
 {
@@ -166,9 +167,9 @@ bool ram_save_range(RamSave *rs, RamSender *s, StreamWriter *w, const PageRange 
     /* Whole words from the one that holds the first page; the pages before it are masked out. */
     const uint64_t first = range->first / BITS_PER_WORD * BITS_PER_WORD;
     const uint64_t n = range->first + range->npages - first;
-    const uint64_t count = dirty_bitmap_take(range->block, range->first, range->npages, taken);
 
-    if (count == 0) {
+    zero_sweep_enter(rs, range->block, range->first);
+    if (dirty_bitmap_take(range->block, range->first, range->npages, taken) == 0) {
         return true;
     }
     return dirty_bitmap_protect(range->block, range->first, range->npages, errp) &&

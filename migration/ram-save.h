@@ -18,6 +18,7 @@ typedef struct RamSender {
 } RamSender;
 
 typedef struct RamXbzrle RamXbzrle;
+typedef struct ZeroSweep ZeroSweep;
 
 struct RamSave {
     MigrationState *ms;
@@ -33,6 +34,7 @@ struct RamSave {
     bool skip_zero;         /* the destination's memory is zero already (skip-zero.h) */
     RamXbzrle *xbzrle;      /* NULL: the capability is off */
     bool last_stage;        /* the guest is stopped: what is sent now is sent for the last time */
+    ZeroSweep *sweep;       /* NULL: no second thread looks for zero pages */
     bool release;           /* release-ram: postcopy gives back what it has sent */
     bool in_postcopy;       /* the guest is stopped for good: no more syncs */
     bool recent_left;       /* postcopy: pages of the last round may be left */

@@ -10,6 +10,7 @@
 #include "dirty-bitmap.h"
 #include "lock.h"
 #include "ram-xbzrle.h"
+#include "zero-sweep.h"
 
 /* A PART ends after this time even if little was sent: zero pages cost time and no bytes. */
 #define PART_NS (50 * INT64_C(1000000))
@@ -114,6 +115,7 @@ static void save_free(MigrationState *ms)
     if (!rs) {
         return;
     }
+    zero_sweep_stop(rs);
     ms->ram_save = NULL;
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         dirty_bitmap_free(ram_block_at(ms, i));
@@ -264,6 +266,7 @@ bool ram_save_complete(void *opaque, StreamWriter *w, GError **errp)
 
     /* The guest is stopped: this sync is the last word. In postcopy it was made at the
      * switchover. */
+    zero_sweep_stop(ms->ram_save);
     ms->ram_save->last_stage = true;
     if ((!ms->ram_save->in_postcopy && !ram_dirty_sync(ms, errp)) ||
         !save_pages(ms->ram_save, w, UINT64_MAX, INT64_MAX, &done, errp)) {
@@ -277,8 +280,11 @@ bool ram_save_pending(void *opaque, bool exact, uint64_t *bytes, GError **errp)
 {
     MigrationState *ms = opaque;
 
-    if (exact && !next_pass(ms, errp)) {
-        return false;
+    if (exact) {
+        zero_sweep_stop(ms->ram_save);
+        if (!next_pass(ms, errp)) {
+            return false;
+        }
     }
     *bytes = ram_bytes_remaining(ms);
     return true;

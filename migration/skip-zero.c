@@ -18,9 +18,9 @@
 #include "outgoing.h"
 #include "postcopy.h"
 #include "ram-load.h"
-#include "ram-save.h"
 #include "return-path.h"
 #include "trace.h"
+#include "zero-sweep.h"
 
 static bool is_on(MigrationState *ms)
 {
@@ -78,6 +78,9 @@ bool skip_zero_settle(MigrationState *ms, StreamWriter *w, GError **errp)
         return false;
     }
     ms->ram_save->skip_zero = ms->out.zero_target;
+    if (ms->ram_save->skip_zero) {
+        zero_sweep_start(ms->ram_save);
+    }
     trace_event(skip_zero_settled, "the destination %s",
                 ms->out.zero_target ? "has zero memory" : "does not agree: zero pages are sent");
     return true;
