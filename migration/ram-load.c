@@ -205,6 +205,7 @@ bool ram_load_setup(void *opaque, GError **errp)
         b->listed = false;
         b->received = bits_new(ram_block_max_pages(b));
         ram_block_set_ignored(b);
+        b->listed = false;
         ram_load_find_zero(b);
         if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {
             /* A hint: one fault then brings 512 pages. Without it all still works. */

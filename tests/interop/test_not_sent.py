@@ -58,6 +58,19 @@ def test_skip_zero_pages_falls_back_for_a_stock_peer(machines, ends, return_path
         assert info["ram"]["skipped"] == 0
 
 
+def test_stock_refuses_a_saved_stream_without_zero_pages(machines, stock):
+    """Nobody can be asked: the stream says it, and who does not know it must not go on."""
+    a = none_machine(machines, environment.godwit_bin(), "src", content(1, zeros=0.7), peer=stock)
+    migration.set_capabilities(a, skip_zero_pages=True)
+    stream = a.dir / "stream"
+    a.qmp.cmd("migrate", {"uri": f"exec:cat > {stream}"})
+    migration.wait_status(a, "completed")
+    b = none_machine(machines, stock, "dst", content(2, zeros=0.1), incoming="defer")
+    b.qmp.cmd("migrate-incoming", {"uri": f"exec:cat {stream}"})
+    assert b.wait_exit() == 1
+    assert "unknown capability skip-zero-pages" in b.stderr()
+
+
 @both_ways
 @pytest.mark.parametrize("detection", ["none", "legacy", "multifd"])
 def test_zero_page_detection(machines, ends, detection):
@@ -95,7 +108,7 @@ def test_xbzrle(machines, ends):
 
 
 @both_ways
-def test_ignore_shared_leaves_the_memory_to_the_file(machines, ends, tmp_path_factory):
+def test_ignore_shared_leaves_the_memory_to_the_file(machines, ends):
     a = none_machine(machines, ends[0], "src", content(1, zeros=0.1), peer=ends[1], share="on")
     b = none_machine(machines, ends[1], "dst", a.dir / "memory", incoming="defer", share="on")
     for vm in (a, b):
