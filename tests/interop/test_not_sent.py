@@ -96,7 +96,7 @@ def test_xbzrle(machines, ends):
     migration.set_capabilities(a, xbzrle=True)
     migration.set_parameters(a, max_bandwidth=16 << 20, downtime_limit=1)
     a.qmp.cmd("migrate", {"uri": migration.listen(b, f"unix:{b.dir}/migrate")})
-    while a.qmp.cmd("query-migrate").get("xbzrle-cache", {}).get("pages", 0) < 100:
+    while a.qmp.cmd("query-migrate").get("xbzrle-cache", {}).get("pages", 0) < 20:
         migration.wait_status(a, "active", "setup")
     migration.set_parameters(a, max_bandwidth=0, downtime_limit=2000)
     info = migration.wait_moved(a, b)
