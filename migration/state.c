@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "dirty-rate.h"
+#include "dirty-share.h"
 #include "error.h"
 #include "migration/fault.h"
 #include "outgoing.h"
@@ -68,8 +70,9 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
     ms->host_opaque = s->host_opaque;
     ms->nr_vcpus = s->nr_vcpus;
     if (s->dirty_log) {
-        ms->dirty_log = *s->dirty_log;
-        ms->dirty_log_opaque = s->dirty_log_opaque;
+        ms->dirty_share = dirty_share_new(s->dirty_log, s->dirty_log_opaque);
+        ms->dirty_log_opaque =
+            dirty_share_ops(ms->dirty_share, DIRTY_USER_MIGRATION, &ms->dirty_log);
         ms->has_dirty_log = true;
     }
     ms->clock = s->clock ? *s->clock : real_clock;
@@ -84,6 +87,7 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
     ms->blockers = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     ram_register(ms);
     global_state_register(ms, NULL);
+    ms->dirty_rate = dirty_rate_new(ms);
     return ms;
 }
 
@@ -96,6 +100,7 @@ void gw_migration_stop(MigrationState *ms)
     gw_incoming_wait(ms);
     g_clear_pointer(&ms->out.thread, g_thread_join);
     g_clear_pointer(&ms->in.thread, g_thread_join);
+    dirty_rate_stop(ms->dirty_rate);
 }
 
 void gw_migration_free(MigrationState *ms)
@@ -104,6 +109,8 @@ void gw_migration_free(MigrationState *ms)
         return;
     }
     gw_migration_stop(ms);
+    dirty_rate_free(ms->dirty_rate);
+    dirty_share_free(ms->dirty_share);
     ram_unregister(ms);
     save_registry_clear(&ms->registry);
     option_values_clear(&ms->options);

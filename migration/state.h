@@ -31,6 +31,9 @@ typedef struct OptionValues {
 void option_values_init(OptionValues *o);
 void option_values_clear(OptionValues *o);
 
+struct DirtyShare; /* dirty-share.h */
+struct DirtyRate;  /* dirty-rate.h */
+
 typedef struct RamSave RamSave; /* ram.c: the RAM section of one outgoing migration */
 typedef struct RamLoad RamLoad; /* ram-load.c: of one incoming migration */
 
@@ -157,6 +160,8 @@ struct MigrationState {
     MigrationDirtyLogOps dirty_log;
     void *dirty_log_opaque;
     bool has_dirty_log;
+    struct DirtyShare *dirty_share; /* dirty_log is its migration's side; NULL without a log */
+    struct DirtyRate *dirty_rate;
     MigrationClockOps clock;
     void *clock_opaque;
 

@@ -163,6 +163,13 @@ static bool parse_word(HmpCall *call, const HmpCommand *cmd, int i, const char *
     return true;
 }
 
+static bool parse_number(HmpCall *call, const HmpCommand *cmd, int i, const char **p,
+                         char **problem)
+{
+    skip_spaces(p);
+    return (cmd->args[i].optional && !**p) || hmp_parse_expression(p, &call->numbers[i], problem);
+}
+
 static void parse_rest(HmpCall *call, int i, const char **p)
 {
     skip_spaces(p);
@@ -180,7 +187,7 @@ static bool parse_one(HmpCall *call, const HmpCommand *cmd, int i, const char **
     case HMP_ON_OFF:
         return parse_on_off(call, i, p, problem);
     case HMP_NUMBER:
-        return hmp_parse_expression(p, &call->numbers[i], problem);
+        return parse_number(call, cmd, i, p, problem);
     case HMP_REST:
         parse_rest(call, i, p);
         return true;

@@ -77,6 +77,11 @@ static void hmp_system_powerdown(HmpCall *call)
 }
 
 const HmpCommand hmp_commands[] = {
+    {"calc_dirty_rate", "[-r] [-b] second [sample_pages_per_GB]",
+     "start a round of guest dirty rate measurement (-r: by dirty ring, -b: by dirty bitmap)",
+     hmp_calc_dirty_rate,
+     {{"r", HMP_FLAG}, {"b", HMP_FLAG}, {"second", HMP_NUMBER},
+      {"sample_pages_per_GB", HMP_NUMBER, true}}, NULL},
     {"cont|c", "", "resume emulation", hmp_cont, {{NULL}}, NULL},
     {"help|?", "[cmd]", "show the help", hmp_help, {{"cmd", HMP_REST, true}}, complete_help},
     {"info", "[subcommand]", "show various information about the system state", hmp_info,
@@ -121,6 +126,7 @@ const HmpCommand hmp_commands[] = {
 const HmpCommand hmp_info_commands[] = {
     {"chardev", "", "show the character devices", hmp_info_chardev, {{NULL}}, NULL},
     {"cpus", "", "show infos for each CPU", hmp_info_cpus, {{NULL}}, NULL},
+    {"dirty_rate", "", "show dirty rate information", hmp_info_dirty_rate, {{NULL}}, NULL},
     {"kvm", "", "show KVM information", hmp_info_kvm, {{NULL}}, NULL},
     {"memory_size_summary", "", "show the amount of memory in bytes",
      hmp_info_memory_size_summary, {{NULL}}, NULL},

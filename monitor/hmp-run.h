@@ -47,6 +47,10 @@ void hmp_put_latency_all(HmpCall *call, const MigrationLatency *l);
 /* "317 us": three digits that count; caller frees. */
 char *hmp_time_text(uint64_t ns);
 
+/* hmp-dirty-rate.c */
+void hmp_calc_dirty_rate(HmpCall *call);
+void hmp_info_dirty_rate(HmpCall *call);
+
 /* hmp-info.c */
 void hmp_info_status(HmpCall *call);
 void hmp_info_version(HmpCall *call);
