@@ -116,6 +116,26 @@ static bool look_reset(Look *l, GError **errp)
     return true;
 }
 
+/* Where the pages lie that were found. */
+static void places_of_found(const Look *l, DirtySurvey *s)
+{
+    const double sum = MAX(s->curve.pages[s->curve.n - 1], 1);
+
+    for (unsigned i = 0; i < l->blocks->len; i++) {
+        const RAMBlock *b = look_block(l, i);
+        const uint64_t n = ram_block_pages(b);
+
+        /* By words: a place is larger than 64 pages, or there is nothing to tell apart. */
+        for (uint64_t at = 0; at < n; at += BITS_PER_WORD) {
+            const uint64_t found = bits_count(l->found[i], at, MIN(BITS_PER_WORD, n - at));
+
+            if (found) {
+                s->dirty_at[dirty_rate_place(l->dr->ms, b, at)] += (double)found / sum;
+            }
+        }
+    }
+}
+
 static bool wait_for_look(Look *l, int64_t until_ns, GError **errp)
 {
     return dirty_rate_wait(l->dr, until_ns) ||
@@ -156,11 +176,14 @@ bool dirty_rate_by_log(DirtyRate *dr, int64_t calc_ns, DirtyRateResult *out, GEr
     const bool ok = look_start(&l, dr, errp) && look_reset(&l, errp) &&
                     measure_curve(&l, calc_ns, once, out, errp);
 
-    look_stop(&l);
     if (ok && !once) {
         out->has_survey = true;
+        places_of_found(&l, &out->survey);
+    }
+    look_stop(&l);
+    if (out->has_survey) {
         out->survey.ram_pages = ram_bytes_total(ms) >> GW_TARGET_PAGE_BITS;
-        out->survey.zero_share = dirty_rate_zero_share(ms);
+        dirty_rate_zeros(ms, &out->survey);
         out->survey.late_protect = l.log.clear != NULL;
         out->survey.taken_ns = ms_now_ns(ms);
     }

@@ -40,6 +40,17 @@ static uint64_t page_sum(const Pagemap *pm, const Sample *s)
                : UNTOUCHED;
 }
 
+unsigned dirty_rate_place(MigrationState *ms, const RAMBlock *block, uint64_t page)
+{
+    const uint64_t all = MAX(ram_bytes_total(ms) >> GW_TARGET_PAGE_BITS, 1);
+    uint64_t at = page;
+
+    for (unsigned i = 0; i < block->index; i++) {
+        at += ram_block_pages(ram_block_at(ms, i));
+    }
+    return (unsigned)MIN(at * DIRTY_PLACES / all, DIRTY_PLACES - 1);
+}
+
 /* Draws pages of every block, in proportion, at least one each. */
 static GArray *draw(MigrationState *ms, double per_page)
 {
@@ -96,21 +107,27 @@ bool dirty_rate_by_sample(DirtyRate *dr, int64_t calc_ns, uint64_t per_gib, Dirt
     return true;
 }
 
-double dirty_rate_zero_share(MigrationState *ms)
+void dirty_rate_zeros(MigrationState *ms, DirtySurvey *s)
 {
     const double pages = (double)(ram_bytes_total(ms) >> GW_TARGET_PAGE_BITS);
     g_autoptr(GArray) samples = draw(ms, MIN(1, ZERO_SAMPLES / MAX(pages, 1)));
     const ZeroPageFn is_zero = zero_page_best();
-    uint64_t zeros = 0;
+    unsigned seen[DIRTY_PLACES] = {0}, zeros[DIRTY_PLACES] = {0}, sum = 0;
     Pagemap pm;
 
     pagemap_init(&pm);
     for (guint i = 0; i < samples->len; i++) {
-        const Sample *s = &g_array_index(samples, Sample, i);
+        const Sample *at = &g_array_index(samples, Sample, i);
+        const unsigned place = dirty_rate_place(ms, at->block, at->page);
 
-        zeros += !is_populated(&pm, s->block, s->page) ||
-                 is_zero(ram_block_page(s->block, s->page));
+        seen[place]++;
+        zeros[place] += !is_populated(&pm, at->block, at->page) ||
+                        is_zero(ram_block_page(at->block, at->page));
     }
     pagemap_clear(&pm);
-    return samples->len ? (double)zeros / samples->len : 0;
+    for (unsigned i = 0; i < DIRTY_PLACES; i++) {
+        sum += zeros[i];
+        s->zero_at[i] = seen[i] ? (double)zeros[i] / seen[i] : 0;
+    }
+    s->zero_share = samples->len ? (double)sum / samples->len : 0;
 }

@@ -46,7 +46,9 @@ bool dirty_rate_by_sample(DirtyRate *dr, int64_t calc_ns, uint64_t per_gib, Dirt
                           GError **errp);
 bool dirty_rate_by_log(DirtyRate *dr, int64_t calc_ns, DirtyRateResult *out, GError **errp);
 bool dirty_rate_by_vcpu(DirtyRate *dr, int64_t calc_ns, DirtyRateResult *out, GError **errp);
-/* The share of pages that read as zeros, 0..1, by a sample that touches no untouched page. */
-double dirty_rate_zero_share(MigrationState *ms);
+/* Fills in the shares of pages that read as zeros, by a sample that touches no untouched page. */
+void dirty_rate_zeros(MigrationState *ms, DirtySurvey *s);
+/* The place (DirtySurvey) that a page lies in. */
+unsigned dirty_rate_place(MigrationState *ms, const RAMBlock *block, uint64_t page);
 
 #endif

@@ -97,6 +97,7 @@ static void pace_measure(MigrationState *ms, StreamWriter *w, Pace *p)
         pthread_mutex_lock(&ms->lock);
         out->mbps = per_s * 8 / 1e6;
         pthread_mutex_unlock(&ms->lock);
+        outlook_sent(ms, bytes, pages, ns);
         STAT_SET(ms->stats.pages_per_second, (uint64_t)((double)pages * 1e9 / (double)ns));
     }
     pace_start(ms, w, p);
@@ -194,6 +195,7 @@ static bool end_pass(MigrationState *ms, Passes *p, bool *converged, GError **er
     if (!savevm_state_pending(ms, true, &pending, errp)) {
         return false;
     }
+    outlook_pass_ended(ms, pending);
     if (ms->host.pass_started) {
         ms->host.pass_started(ms->host_opaque, STAT_GET(ms->stats.dirty_sync_count));
     }
@@ -233,6 +235,7 @@ static bool run_passes(MigrationState *ms, StreamWriter *w, bool *postcopy, GErr
     bool converged, done;
 
     pace_start(ms, w, &pace);
+    outlook_begin(ms);
     for (;;) {
         if (outgoing_cancel_requested(ms)) {
             return gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");

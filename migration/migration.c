@@ -152,6 +152,7 @@ static void outgoing_reset(MigrationState *ms)
     out->expected_downtime_ms = gw_param_get(ms, MIGRATION_PARAM_DOWNTIME_LIMIT);
     out->mbps = out->xbzrle_miss_rate = out->xbzrle_encoding_rate = 0;
     out->bandwidth = out->threshold_bytes = 0;
+    ms->outlook = (Outlook){0};
     memset(&ms->stats, 0, sizeof(ms->stats));
     memset(&ms->postcopy_counters, 0, sizeof(ms->postcopy_counters));
     memset(&ms->background_counters, 0, sizeof(ms->background_counters));

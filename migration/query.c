@@ -158,6 +158,7 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
         }
         info->has_zero_target = gw_capability_get(ms, MIGRATION_CAP_SKIP_ZERO_PAGES);
         info->zero_target_agreed = out->zero_target;
+        outlook_fill(ms, info);
         if (out->had_postcopy) {
             fill_preempt(ms, info);
         }

@@ -18,6 +18,7 @@
 #include "latency.h"
 #include "lock.h"
 #include "migration/migration.h"
+#include "outlook.h"
 #include "savevm.h"
 #include "stream.h"
 
@@ -104,6 +105,7 @@ typedef struct Outgoing {
     uint64_t downtime_ms, expected_downtime_ms;
     double mbps;
     double xbzrle_miss_rate, xbzrle_encoding_rate; /* of the last pass */
+    double link_bytes_per_s; /* as far as it is known, also of earlier migrations; 0: not */
     bool had_postcopy;     /* this migration switched to postcopy */
     bool yanked;           /* yank ended its connection */
     bool was_running;      /* guest ran when the switchover began */
@@ -173,6 +175,7 @@ struct MigrationState {
     RamSave *ram_save;     /* exists from setup to cleanup of an outgoing migration */
     RamLoad *ram_load;
     Outgoing out;
+    Outlook outlook;       /* ms->lock */
     Incoming in;
     GHashTable *blockers;  /* id -> reason; ms->lock */
     int next_blocker;

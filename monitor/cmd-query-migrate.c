@@ -133,6 +133,16 @@ static void add_outgoing(json_object *o, const MigrationInfo *info)
     if (info->has_downtime) {
         jo_uint(o, "downtime", info->downtime);
     }
+    if (info->has_expected_end) {
+        jo_uint(o, "expected-end", info->expected_end);
+        jo_uint(o, "expected-total-time", info->expected_total_time);
+    }
+    if (info->has_will_converge) {
+        jo_bool(o, "will-converge", info->will_converge);
+    }
+    if (info->will_converge_reason[0]) {
+        jo_str(o, "will-converge-reason", info->will_converge_reason);
+    }
     if (info->cpu_throttle_percentage) {
         jo_uint(o, "cpu-throttle-percentage", info->cpu_throttle_percentage);
     }

@@ -61,6 +61,7 @@ static void put_times(HmpCall *call, const MigrationInfo *info)
 
         hmp_printf(call, "Remaining: \t\t%s\n", left);
     }
+    hmp_put_outlook(call, info);
 }
 
 static void put_sockets(HmpCall *call, const GPtrArray *addresses)

@@ -43,6 +43,7 @@ static char *progress_line(const MigrationInfo *info)
     g_autofree char *sent = hmp_size_text(r->transferred), *left = hmp_size_text(r->remaining);
     g_autofree char *rate = hmp_size_text((uint64_t)(r->mbps * 1e6 / 8));
     g_autofree char *dirty = hmp_size_text(r->dirty_pages_rate * r->page_size);
+    g_autofree char *outlook = hmp_outlook_text(info);
     char bar[BAR_CELLS + 1];
 
     memset(bar, ' ', BAR_CELLS);
@@ -52,9 +53,9 @@ static char *progress_line(const MigrationInfo *info)
         return g_strdup(gw_migration_status_name(info->status));
     }
     return g_strdup_printf("%s [%s] %3.0f %%  sent %s, left %s, %s/s, dirty %s/s, pass %"
-                           G_GUINT64_FORMAT, gw_migration_status_name(info->status), bar,
+                           G_GUINT64_FORMAT "%s", gw_migration_status_name(info->status), bar,
                            CLAMP(share, 0, 1) * 100, sent, left, rate, dirty,
-                           r->dirty_sync_count);
+                           r->dirty_sync_count, outlook);
 }
 
 /* Overwrites what is there, with spaces behind if it was longer. */

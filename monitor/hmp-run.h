@@ -51,6 +51,13 @@ char *hmp_time_text(uint64_t ns);
 void hmp_calc_dirty_rate(HmpCall *call);
 void hmp_info_dirty_rate(HmpCall *call);
 
+/* hmp-estimate.c */
+void hmp_migrate_estimate(HmpCall *call);
+/* "Expected end: ..." and whether it will converge, of `info migrate`. */
+void hmp_put_outlook(HmpCall *call, const MigrationInfo *info);
+/* ", ends in 3.2 s" or ", will not converge" or ""; caller frees. */
+char *hmp_outlook_text(const MigrationInfo *info);
+
 /* hmp-info.c */
 void hmp_info_status(HmpCall *call);
 void hmp_info_version(HmpCall *call);

@@ -80,11 +80,16 @@ typedef struct DirtyCurve {
     double sync_s;         /* one look at the whole dirty log, seconds */
 } DirtyCurve;
 
-/* What a measurement by dirty-bitmap tells of the guest's memory. */
+#define DIRTY_PLACES 16
+
+/* What a measurement by dirty-bitmap tells of the guest's memory. Places are parts of RAM of the
+ * same size, in the order in which the first pass sends them. */
 typedef struct DirtySurvey {
     DirtyCurve curve;
     uint64_t ram_pages;    /* that would migrate */
     double zero_share;     /* of ram_pages, 0..1: read as zeros, sampled */
+    double zero_at[DIRTY_PLACES];  /* the same of each place */
+    double dirty_at[DIRTY_PLACES]; /* written pages found there, as parts of all that were found */
     bool late_protect;     /* the log protects a page when it is sent, not at the last look */
     int64_t taken_ns;      /* when, by the engine's clock */
 } DirtySurvey;

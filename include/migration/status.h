@@ -117,6 +117,12 @@ typedef struct MigrationInfo {
     bool has_zero_target;    /* outgoing, with ram: skip-zero-pages is on; incoming: it agreed */
     bool zero_target_agreed; /* outgoing: the zero pages of the first pass are not sent */
     MigrationZeroTargetInfo zero_target; /* incoming */
+    bool has_expected_end;   /* outgoing, while RAM is sent: as things are */
+    uint64_t expected_end;   /* from now */
+    uint64_t expected_total_time; /* from the start, as total_time */
+    bool has_will_converge;  /* known whether the precopy ends by itself */
+    bool will_converge;
+    char will_converge_reason[384]; /* why not, and what would help; "" */
     bool has_preempt;        /* outgoing: it switched to postcopy */
     MigrationPreemptInfo preempt;
     bool has_latency;        /* incoming: there is or was a postcopy */
