@@ -127,7 +127,7 @@ static bool one_guest(void)
         gw_estimate(&in, m, &results[m]);
         print_result(m, &results[m]);
     }
-    best = gw_estimate_recommend(results, (1u << ESTIMATE_METHOD__COUNT) - 1, why, sizeof(why));
+    best = gw_estimate_recommend(results, why, sizeof(why));
     printf("recommended: %s: %s\n", gw_estimate_method_name(best), why);
     return true;
 }

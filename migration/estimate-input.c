@@ -52,23 +52,15 @@ static double find_bandwidth(MigrationState *ms, uint64_t given, EstimateBandwid
     return found;
 }
 
-/* A number that this build has under that name, else the default. */
-static double option(MigrationState *ms, const char *name, double without)
-{
-    const int param = gw_param_by_name(name);
-
-    return param >= 0 ? (double)gw_param_get(ms, param) : without;
-}
-
 void estimate_options(MigrationState *ms, EstimateInput *in)
 {
     in->downtime_limit_s = (double)gw_param_get(ms, MIGRATION_PARAM_DOWNTIME_LIMIT) / 1e3;
-    in->throttle_initial = (unsigned)option(ms, "cpu-throttle-initial", in->throttle_initial);
-    in->throttle_increment = (unsigned)option(ms, "cpu-throttle-increment", in->throttle_increment);
-    in->throttle_max = (unsigned)option(ms, "max-cpu-throttle", in->throttle_max);
-    in->throttle_trigger = (unsigned)option(ms, "throttle-trigger-threshold", in->throttle_trigger);
-    in->sync_interval_s = option(ms, "background-sync-interval", in->sync_interval_s * 1e3) / 1e3;
-    in->sync_first_pass = option(ms, "background-sync-first-pass", in->sync_first_pass) != 0;
+    in->throttle_initial = (unsigned)gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_INITIAL);
+    in->throttle_increment = (unsigned)gw_param_get(ms, MIGRATION_PARAM_CPU_THROTTLE_INCREMENT);
+    in->throttle_max = (unsigned)gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
+    in->throttle_trigger = (unsigned)gw_param_get(ms, MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD);
+    in->sync_interval_s = (double)gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_INTERVAL) / 1e3;
+    in->sync_first_pass = gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_FIRST_PASS);
 }
 
 static bool last_one_failed(const DirtyRateInfo *info)
@@ -121,17 +113,4 @@ bool gw_estimate_input(MigrationState *ms, uint64_t bandwidth, EstimateInput *in
 int64_t gw_estimate_age_ns(MigrationState *ms, const EstimateInput *in)
 {
     return ms_now_ns(ms) - in->survey.taken_ns;
-}
-
-unsigned gw_estimate_available(void)
-{
-    unsigned mask = 1u << ESTIMATE_PRECOPY | 1u << ESTIMATE_POSTCOPY;
-
-    if (gw_capability_by_name("auto-converge") >= 0) {
-        mask |= 1u << ESTIMATE_AUTO_CONVERGE;
-    }
-    if (gw_capability_by_name("background-sync") >= 0) {
-        mask |= 1u << ESTIMATE_BACKGROUND_SYNC;
-    }
-    return mask;
 }

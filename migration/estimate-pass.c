@@ -5,7 +5,8 @@
  * for (100 - p) percent of the pass. The next pass sends what it wrote. Pure; any thread.
  *
  * When a pass is the last one is decided as in migration-thread.c, when the throttle goes up as in
- * QEMU: the second time that the guest dirtied more than the trigger's share of what was sent.
+ * cpu-throttle.c: at the second look that finds more than the trigger's share of what was sent, or
+ * with background-sync at the first.
  */
 #include "estimate-pass.h"
 
@@ -34,27 +35,36 @@ static bool throttles(const PassSim *s)
     return s->method == ESTIMATE_AUTO_CONVERGE || s->method == ESTIMATE_BACKGROUND_SYNC;
 }
 
-/* A look at the log: in t seconds so many bytes were sent and so many pages dirtied. */
-static void maybe_throttle(PassSim *s, double t, double sent, double pages)
+/* By how much the throttle goes up: with background-sync at least by what the rates call for. */
+static unsigned step_of(const PassSim *s, double allowed)
 {
     const EstimateInput *in = s->in;
-    bool busy;
+    const unsigned fixed = s->throttle ? in->throttle_increment : in->throttle_initial;
+    const double runs = 100 - s->throttle, needed = runs - runs * allowed / s->period_dirty;
+
+    return s->method == ESTIMATE_BACKGROUND_SYNC ? MAX(fixed, (unsigned)(needed + 0.5)) : fixed;
+}
+
+/* A look at the log: in t seconds so many bytes were sent and so many pages dirtied. */
+static void maybe_throttle(PassSim *s, double t, double sent, double pages, bool in_pass)
+{
+    const EstimateInput *in = s->in;
+    double allowed;
 
     s->period_s += t;
     s->period_sent += sent;
     s->period_dirty += pages * (double)GW_TARGET_PAGE_SIZE;
-    if (!throttles(s) || s->period_s < THROTTLE_PERIOD_S) {
+    if (!throttles(s) || (!in_pass && s->period_s < THROTTLE_PERIOD_S)) {
         return;
     }
-    busy = s->period_dirty > s->period_sent * in->throttle_trigger / 100;
+    allowed = s->period_sent * in->throttle_trigger / 100;
+    if (s->period_dirty > allowed &&
+        (++s->busy_periods >= 2 || s->method == ESTIMATE_BACKGROUND_SYNC)) {
+        s->busy_periods = 0;
+        s->throttle = MIN(s->throttle + step_of(s, allowed), in->throttle_max);
+        s->throttle_seen = MAX(s->throttle_seen, s->throttle);
+    }
     s->period_s = s->period_sent = s->period_dirty = 0;
-    if (!busy || ++s->busy_periods < 2) {
-        return;
-    }
-    s->busy_periods = 0;
-    s->throttle = s->throttle ? s->throttle + in->throttle_increment : in->throttle_initial;
-    s->throttle = MIN(s->throttle, in->throttle_max);
-    s->throttle_seen = MAX(s->throttle_seen, s->throttle);
 }
 
 /* A pass that the guest runs beside: how long both last, and how much of that has not been looked
@@ -74,7 +84,7 @@ static PassTime run_guest(PassSim *s, double t, bool first)
     while (looks && p.new_wall_s > every && s->throttle < in->throttle_max) {
         const double part = every * (100 - s->throttle) / 100;
 
-        maybe_throttle(s, every, every * in->bandwidth, curve_pages(&in->survey, part));
+        maybe_throttle(s, every, every * in->bandwidth, curve_pages(&in->survey, part), true);
         p.ran_s += part;
         p.new_wall_s -= every;
     }
@@ -119,7 +129,7 @@ static void end_pass(PassSim *s, const PassTime *p, bool first)
     s->time_s += p->wall_s + in->survey.curve.sync_s;
     s->passes++;
     maybe_throttle(s, p->new_wall_s, p->new_wall_s * in->bandwidth,
-                   looked ? curve_pages(&in->survey, p->new_ran_s) : s->pending);
+                   looked ? curve_pages(&in->survey, p->new_ran_s) : s->pending, false);
 }
 
 void pass_sim_first(PassSim *s)
@@ -142,7 +152,7 @@ void pass_sim_rest(PassSim *s, const EstimateProgress *p)
     s->pass_pages = p->remaining_pages + p->pass_s * s->in->bandwidth / RECORD_BYTES;
     s->bytes = p->remaining_pages * RECORD_BYTES;
     t = run_guest(s, pass_sim_send_s(s->in, p->remaining_pages), p->first_pass);
-    t.ran_s += p->pass_s * (100 - p->throttle) / 100;
+    t.ran_s += p->ran_s;
     end_pass(s, &t, p->first_pass);
 }
 

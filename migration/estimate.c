@@ -143,18 +143,18 @@ static double cost(EstimateMethod m, const EstimateResult *r)
 }
 
 EstimateMethod gw_estimate_recommend(const EstimateResult results[ESTIMATE_METHOD__COUNT],
-                                     unsigned available, char *why, size_t size)
+                                     char *why, size_t size)
 {
     EstimateMethod best = ESTIMATE_METHOD__COUNT;
 
     for (EstimateMethod m = 0; m < ESTIMATE_METHOD__COUNT; m++) {
-        if ((available >> m & 1) && results[m].converges &&
+        if (results[m].converges &&
             (best == ESTIMATE_METHOD__COUNT || cost(m, &results[m]) < cost(best, &results[best]))) {
             best = m;
         }
     }
     if (best == ESTIMATE_METHOD__COUNT) {
-        g_snprintf(why, size, "no method that is available here converges: %s",
+        g_snprintf(why, size, "no method converges: %s",
                    results[ESTIMATE_PRECOPY].reason);
     } else if (best == ESTIMATE_PRECOPY) {
         g_snprintf(why, size, "it converges by itself, in %.1f s", results[best].total_s);

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cpu-throttle.h"
 #include "estimate-input.h"
 #include "outgoing.h"
 
@@ -22,7 +23,15 @@ void outlook_begin(MigrationState *ms)
 {
     LOCK_GUARD(&ms->lock);
 
-    ms->outlook = (Outlook){.pass_start_ns = ms_now_ns(ms)};
+    ms->outlook = (Outlook){.pass_start_ns = ms_now_ns(ms), .seen_ns = ms_now_ns(ms)};
+}
+
+/* Counts how long the guest ran; what the throttle is now holds from now on. */
+static void count_time(MigrationState *ms, Outlook *o, int64_t now)
+{
+    o->ran_s += (double)(now - o->seen_ns) / 1e9 * (100 - o->throttle) / 100;
+    o->seen_ns = now;
+    o->throttle = cpu_throttle_percent(ms);
 }
 
 void outlook_sent(MigrationState *ms, uint64_t bytes, uint64_t pages, int64_t ns)
@@ -31,6 +40,7 @@ void outlook_sent(MigrationState *ms, uint64_t bytes, uint64_t pages, int64_t ns
     Outlook *o = &ms->outlook;
     LOCK_GUARD(&ms->lock);
 
+    count_time(ms, o, ms_now_ns(ms));
     if (bytes < pages * GW_TARGET_PAGE_SIZE / 4 * 3) {
         return; /* mostly zero pages: that says nothing of the link */
     }
@@ -46,10 +56,12 @@ void outlook_pass_ended(MigrationState *ms, uint64_t pending)
     const int64_t now = ms_now_ns(ms);
     LOCK_GUARD(&ms->lock);
 
-    o->t_s[o->passes % OUTLOOK_PASSES] = (double)(now - o->pass_start_ns) / 1e9;
+    count_time(ms, o, now);
+    o->t_s[o->passes % OUTLOOK_PASSES] = o->ran_s;
     o->pages[o->passes % OUTLOOK_PASSES] = (double)(pending >> GW_TARGET_PAGE_BITS);
     o->passes++;
     o->pass_start_ns = now;
+    o->ran_s = 0;
 }
 
 /* Puts a point where its time belongs, unless the curve is full. */
@@ -123,12 +135,11 @@ static bool make_curve(MigrationState *ms, const Outlook *o, DirtySurvey *s)
 
 static EstimateMethod method_of(MigrationState *ms)
 {
-    const int sync = gw_capability_by_name("background-sync");
-    const int throttle = gw_capability_by_name("auto-converge");
+    const bool sync = gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC);
 
-    return sync >= 0 && gw_capability_get(ms, sync)           ? ESTIMATE_BACKGROUND_SYNC
-           : throttle >= 0 && gw_capability_get(ms, throttle) ? ESTIMATE_AUTO_CONVERGE
-                                                              : ESTIMATE_PRECOPY;
+    return !gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) ? ESTIMATE_PRECOPY
+           : sync                                              ? ESTIMATE_BACKGROUND_SYNC
+                                                               : ESTIMATE_AUTO_CONVERGE;
 }
 
 /* A word on convergence before the first pass has ended wants a bandwidth that is sure. */
@@ -165,9 +176,11 @@ static EstimateProgress progress_of(MigrationState *ms, const MigrationInfo *inf
 {
     const Outlook *o = &ms->outlook;
     const double page = (double)GW_TARGET_PAGE_SIZE;
+    const int64_t now = ms_now_ns(ms);
     EstimateProgress p = {
         .first_pass = o->passes == 0,
-        .pass_s = (double)(ms_now_ns(ms) - o->pass_start_ns) / 1e9,
+        .pass_s = (double)(now - o->pass_start_ns) / 1e9,
+        .ran_s = o->ran_s + (double)(now - o->seen_ns) / 1e9 * (100 - o->throttle) / 100,
         .remaining_pages = (double)info->remaining / page,
         .throttle = info->cpu_throttle_percentage,
     };

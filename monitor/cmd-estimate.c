@@ -34,7 +34,6 @@ static json_object *result_to_json(EstimateMethod m, const EstimateResult *r)
     json_object *o = jo_new();
 
     jo_str(o, "method", gw_estimate_method_name(m));
-    jo_bool(o, "available", gw_estimate_available() >> m & 1);
     jo_bool(o, "converges", r->converges);
     if (r->converges) {
         jo_uint(o, "total-time", (uint64_t)(r->total_s * 1e3 + 0.5));
@@ -61,7 +60,7 @@ static void add_methods(json_object *o, const EstimateInput *in)
         json_object_array_add(list, result_to_json(m, &results[m]));
     }
     json_object_object_add(o, "methods", list);
-    best = gw_estimate_recommend(results, gw_estimate_available(), why, sizeof(why));
+    best = gw_estimate_recommend(results, why, sizeof(why));
     if (best != ESTIMATE_METHOD__COUNT) {
         jo_str(o, "recommended", gw_estimate_method_name(best));
     }

@@ -37,11 +37,9 @@ void hmp_put_outlook(HmpCall *call, const MigrationInfo *info)
 
 static void put_result(HmpCall *call, EstimateMethod m, const EstimateResult *r)
 {
-    const char *note = gw_estimate_available() >> m & 1 ? "" : " (not in this build)";
-
     hmp_printf(call, "  %-16s", gw_estimate_method_name(m));
     if (!r->converges) {
-        hmp_printf(call, "does not converge: %s%s\n", r->reason, note);
+        hmp_printf(call, "does not converge: %s\n", r->reason);
         return;
     }
     g_autofree char *sent = hmp_size_text((uint64_t)r->bytes);
@@ -51,7 +49,7 @@ static void put_result(HmpCall *call, EstimateMethod m, const EstimateResult *r)
     if (r->throttle) {
         hmp_printf(call, ", throttle up to %u %%", r->throttle);
     }
-    hmp_printf(call, "%s\n", note);
+    hmp_printf(call, "\n");
 }
 
 static void put_estimate(HmpCall *call, const EstimateInput *in, EstimateBandwidth source)
@@ -80,7 +78,7 @@ static void put_estimate(HmpCall *call, const EstimateInput *in, EstimateBandwid
         gw_estimate(in, m, &results[m]);
         put_result(call, m, &results[m]);
     }
-    best = gw_estimate_recommend(results, gw_estimate_available(), why, sizeof(why));
+    best = gw_estimate_recommend(results, why, sizeof(why));
     hmp_printf(call, "Recommended: \t\t%s: %s\n", gw_estimate_method_name(best), why);
 }
 

@@ -59,7 +59,7 @@ double gw_estimate_working_set(const EstimateInput *in);
 /* A migration that is under way. */
 typedef struct EstimateProgress {
     bool first_pass;
-    double pass_s;          /* since this pass began */
+    double pass_s, ran_s;   /* since this pass began, and how much of that the guest ran */
     double remaining_pages; /* of this pass */
     unsigned throttle;      /* percent, now */
 } EstimateProgress;
@@ -69,12 +69,12 @@ void gw_estimate_rest(const EstimateInput *in, const EstimateProgress *p, Estima
                       EstimateResult *out);
 
 /*
- * The method to take among those of the bit mask `available`, and why. A second that the guest
- * loses counts as much as four seconds of migration, and postcopy, which cannot go back, a quarter
- * more than its time. ESTIMATE_METHOD__COUNT if none of them converges.
+ * The method to take, and why. A second that the guest loses counts as much as four seconds of
+ * migration, and postcopy, which cannot go back, a quarter more than its time.
+ * ESTIMATE_METHOD__COUNT if none converges.
  */
 EstimateMethod gw_estimate_recommend(const EstimateResult results[ESTIMATE_METHOD__COUNT],
-                                     unsigned available, char *why, size_t size);
+                                     char *why, size_t size);
 
 /* Where a bandwidth comes from. */
 typedef enum EstimateBandwidth {
@@ -106,7 +106,5 @@ bool gw_estimate_input(MigrationState *ms, uint64_t bandwidth, EstimateInput *in
                        EstimateBandwidth *source, GError **errp);
 /* How long ago in ns its survey was taken. */
 int64_t gw_estimate_age_ns(MigrationState *ms, const EstimateInput *in);
-/* The methods that this build has, as a bit mask. */
-unsigned gw_estimate_available(void);
 
 #endif

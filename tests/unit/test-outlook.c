@@ -132,6 +132,21 @@ static void test_does_not_converge(void)
     dirty_machine_free(m);
 }
 
+/* What counts is the time that the guest ran: half as long dirties half as much. */
+static void test_throttled(void)
+{
+    DirtyMachine *m = machine_new();
+
+    outlook_begin(m->ms);
+    outlook_sent(m->ms, 0, 0, 1); /* the throttle holds from here on */
+    m->ms->throttle.percent = 50;
+    send(m, 0.1, false);
+    send(m, 4, false);
+    end_pass(m, PER_S * 2);
+    g_assert_cmpfloat_with_epsilon(m->ms->outlook.t_s[0], 2.1, 1e-6);
+    dirty_machine_free(m);
+}
+
 /* Passes that get shorter too slowly to tell; then they stay as they are. */
 static void test_too_close_to_call(void)
 {
@@ -192,6 +207,7 @@ int main(int argc, char **argv)
     g_test_add_func("/outlook/zero-pages", test_zero_pages);
     g_test_add_func("/outlook/converges", test_converges);
     g_test_add_func("/outlook/does-not-converge", test_does_not_converge);
+    g_test_add_func("/outlook/throttled", test_throttled);
     g_test_add_func("/outlook/too-close-to-call", test_too_close_to_call);
     g_test_add_func("/outlook/survey", test_survey);
     return g_test_run();
