@@ -377,6 +377,30 @@ static void test_preempt(void)
     g_string_free(call.out, TRUE);
 }
 
+/* The line that `migrate` draws and `info migrate` say the same of a migration's end. */
+static void test_outlook(void)
+{
+    HmpCall call = {.out = g_string_new("")};
+    MigrationInfo info = {.has_expected_end = true, .expected_end = 3240,
+                          .expected_total_time = 5000};
+    g_autofree char *ends = hmp_outlook_text(&info);
+    g_autofree char *stays = NULL, *unknown = NULL;
+
+    hmp_put_outlook(&call, &info);
+    info = (MigrationInfo){.has_will_converge = true, .will_converge_reason = "too busy; wait"};
+    stays = hmp_outlook_text(&info);
+    hmp_put_outlook(&call, &info);
+    info = (MigrationInfo){.status = MIGRATION_STATUS_ACTIVE};
+    unknown = hmp_outlook_text(&info);
+    hmp_put_outlook(&call, &info);
+    g_assert_cmpstr(ends, ==, ", ends in 3.2 s");
+    g_assert_cmpstr(stays, ==, ", will not converge");
+    g_assert_cmpstr(unknown, ==, "");
+    g_assert_cmpstr(call.out->str, ==, "Expected end (ms): \tin 3240, total=5000\n"
+                    "Will converge: \t\tno\n  too busy; wait\n");
+    g_string_free(call.out, TRUE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -394,5 +418,6 @@ int main(int argc, char **argv)
     g_test_add_func("/hmp/times", test_times);
     g_test_add_func("/hmp/latency", test_latency);
     g_test_add_func("/hmp/preempt", test_preempt);
+    g_test_add_func("/hmp/outlook", test_outlook);
     return g_test_run();
 }
