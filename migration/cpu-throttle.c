@@ -5,11 +5,15 @@
  * throttle-trigger-threshold percent for the second time, the throttle takes a step: to
  * cpu-throttle-initial, then by cpu-throttle-increment, up to max-cpu-throttle. The machine makes
  * the vCPUs sleep (host->set_throttle). Parameters may change while it runs. With background-sync
- * every look decides, and the step is as large as the rates call for.
+ * every look decides, and the step is as large as the rates call for. With dirty-limit in its place
+ * the step is vcpu-dirty-limit for every vCPU (dirty-limit.h).
  * Migration thread, or the background sync's under RamSave.sync_lock. Spec: ram 2.5.
  */
 #include "cpu-throttle.h"
 
+#include <inttypes.h>
+
+#include "dirty-limit.h"
 #include "state.h"
 #include "trace.h"
 
@@ -68,8 +72,24 @@ static unsigned step_of(MigrationState *ms, unsigned now, uint64_t dirty, uint64
                ? MAX(fixed, needed_step(now, dirty, allowed)) : fixed;
 }
 
+/* dirty-limit has one step: the limit is the user's. */
+static bool take_limit(MigrationState *ms)
+{
+    const uint64_t limit = gw_param_get(ms, MIGRATION_PARAM_VCPU_DIRTY_LIMIT);
+
+    if (dirty_limit_of_migration(ms->dirty_limit) == limit) {
+        return false;
+    }
+    trace_event(migration_throttle, "%" PRIu64 " MB/s per vCPU", limit);
+    dirty_limit_migration(ms->dirty_limit, limit);
+    return true;
+}
+
 static bool take_step(MigrationState *ms, uint64_t dirty, uint64_t allowed)
 {
+    if (gw_capability_get(ms, MIGRATION_CAP_DIRTY_LIMIT)) {
+        return take_limit(ms);
+    }
     const unsigned now = cpu_throttle_percent(ms);
     const unsigned most = (unsigned)gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
 
@@ -102,10 +122,16 @@ void cpu_throttle_found(MigrationState *ms, uint64_t new_pages)
     ms->throttle.period_dirty += new_pages << GW_TARGET_PAGE_BITS;
 }
 
+static bool is_on(MigrationState *ms)
+{
+    return gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) ||
+           gw_capability_get(ms, MIGRATION_CAP_DIRTY_LIMIT);
+}
+
 bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages)
 {
     cpu_throttle_found(ms, new_pages);
-    return gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) &&
+    return is_on(ms) &&
            ms_now_ns(ms) - ms->throttle.period_start_ns >= PERIOD_NS &&
            judge_period(ms, gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC));
 }
@@ -113,11 +139,14 @@ bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages)
 bool cpu_throttle_synced_in_pass(MigrationState *ms, uint64_t new_pages)
 {
     cpu_throttle_found(ms, new_pages);
-    return gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) && judge_period(ms, true);
+    return is_on(ms) && judge_period(ms, true);
 }
 
 bool cpu_throttle_is_at_max(MigrationState *ms)
 {
+    if (gw_capability_get(ms, MIGRATION_CAP_DIRTY_LIMIT)) {
+        return dirty_limit_of_migration(ms->dirty_limit) != 0;
+    }
     return cpu_throttle_percent(ms) >= gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
 }
 
@@ -126,4 +155,5 @@ void cpu_throttle_end(MigrationState *ms)
     if (cpu_throttle_percent(ms)) {
         set_percent(ms, 0);
     }
+    dirty_limit_migration(ms->dirty_limit, 0);
 }

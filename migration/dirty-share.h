@@ -18,6 +18,7 @@
 typedef enum DirtyUserId {
     DIRTY_USER_MIGRATION,
     DIRTY_USER_MEASURE,
+    DIRTY_USER_LIMIT,
     DIRTY_USER__COUNT,
 } DirtyUserId;
 

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "dirty-limit.h"
 #include "error.h"
 #include "outgoing.h"
 #include "postcopy.h"
@@ -45,10 +46,18 @@ bool gw_capability_get(MigrationState *ms, MigrationCapability cap)
 }
 
 /* The whole set as it would become: the caller's copy. */
-static bool capabilities_check(const MigrationState *ms, const bool *caps, GError **errp)
+static bool capabilities_check(MigrationState *ms, const bool *caps, GError **errp)
 {
     if (caps[MIGRATION_CAP_POSTCOPY_RAM] && caps[MIGRATION_CAP_X_IGNORE_SHARED]) {
         return gw_fail(errp, GW_ERROR_GENERIC, "Postcopy is not compatible with ignore-shared");
+    }
+    if (caps[MIGRATION_CAP_DIRTY_LIMIT] && caps[MIGRATION_CAP_AUTO_CONVERGE]) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "dirty-limit conflicts with auto-converge either of "
+                       "then available currently");
+    }
+    if (caps[MIGRATION_CAP_DIRTY_LIMIT] && !gw_dirty_limit_supported(ms, NULL)) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "dirty-limit requires KVM with accelerator property "
+                       "'dirty-ring-size' set");
     }
     if (caps[MIGRATION_CAP_AUTO_CONVERGE] && !ms->host.set_throttle) {
         return gw_fail(errp, GW_ERROR_UNSUPPORTED,
@@ -66,9 +75,10 @@ static bool capabilities_check(const MigrationState *ms, const bool *caps, GErro
                            gw_capability_desc(cap)->name);
         }
     }
-    if (caps[MIGRATION_CAP_BACKGROUND_SYNC] && !caps[MIGRATION_CAP_AUTO_CONVERGE]) {
-        return gw_fail(errp, GW_ERROR_GENERIC,
-                       "Capability 'background-sync' requires capability 'auto-converge'");
+    if (caps[MIGRATION_CAP_BACKGROUND_SYNC] && !caps[MIGRATION_CAP_AUTO_CONVERGE] &&
+        !caps[MIGRATION_CAP_DIRTY_LIMIT]) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "Capability 'background-sync' requires capability "
+                       "'auto-converge' or 'dirty-limit'");
     }
     if (caps[MIGRATION_CAP_SWITCHOVER_ACK] && !caps[MIGRATION_CAP_RETURN_PATH]) {
         return gw_fail(errp, GW_ERROR_GENERIC,
@@ -172,6 +182,10 @@ static bool param_check(const MigrationParamChange *c, GError **errp)
     }
     if (c->param == MIGRATION_PARAM_MAX_CPU_THROTTLE) {
         return max_throttle_fail(errp);
+    }
+    if (c->param == MIGRATION_PARAM_VCPU_DIRTY_LIMIT) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "Parameter '%s' must be greater than 1 MB/s",
+                       d->name);
     }
     if (d->unit == UNIT_PERCENT) {
         return gw_fail(errp, GW_ERROR_GENERIC,

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "dirty-limit.h"
 #include "postcopy.h"
 
 G_STATIC_ASSERT(MIGRATION_LATENCY_BUCKETS == LATENCY_BUCKETS);
@@ -150,6 +151,9 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
         fill_times(ms, info);
         fill_ram(ms, info);
         info->cpu_throttle_percentage = cpu_throttle_percent(ms);
+        info->has_dirty_limit = dirty_limit_of_migration(ms->dirty_limit) != 0;
+        dirty_limit_stats(ms->dirty_limit, &info->dirty_limit_throttle_us,
+                          &info->dirty_limit_ring_full_us);
         if (gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC)) {
             fill_background(ms, info);
         }

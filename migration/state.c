@@ -9,6 +9,7 @@
 
 #include "dirty-rate.h"
 #include "dirty-share.h"
+#include "dirty-limit.h"
 #include "error.h"
 #include "migration/fault.h"
 #include "outgoing.h"
@@ -88,6 +89,7 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
     ram_register(ms);
     global_state_register(ms, NULL);
     ms->dirty_rate = dirty_rate_new(ms);
+    ms->dirty_limit = dirty_limit_new(ms);
     return ms;
 }
 
@@ -101,6 +103,7 @@ void gw_migration_stop(MigrationState *ms)
     g_clear_pointer(&ms->out.thread, g_thread_join);
     g_clear_pointer(&ms->in.thread, g_thread_join);
     dirty_rate_stop(ms->dirty_rate);
+    dirty_limit_stop(ms->dirty_limit);
 }
 
 void gw_migration_free(MigrationState *ms)
@@ -110,6 +113,7 @@ void gw_migration_free(MigrationState *ms)
     }
     gw_migration_stop(ms);
     dirty_rate_free(ms->dirty_rate);
+    dirty_limit_free(ms->dirty_limit);
     dirty_share_free(ms->dirty_share);
     ram_unregister(ms);
     save_registry_clear(&ms->registry);

@@ -185,6 +185,7 @@ struct MigrationState {
     struct PostcopyIncoming *postcopy_incoming; /* postcopy.h; one incoming migration's */
     const struct MigrationFaultOps *fault_ops;  /* migration/fault.h; constant */
     PostcopyCounters postcopy_counters;
+    struct DirtyLimit *dirty_limit;
     CpuThrottle throttle;  /* of the outgoing migration */
     BackgroundCounters background_counters;
 };

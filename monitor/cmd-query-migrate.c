@@ -149,6 +149,10 @@ static void add_outgoing(json_object *o, const MigrationInfo *info)
     if (info->has_ram) {
         json_object_object_add(o, "ram", ram_to_json(&info->ram));
     }
+    if (info->has_dirty_limit) {
+        jo_uint(o, "dirty-limit-throttle-time-per-round", info->dirty_limit_throttle_us);
+        jo_uint(o, "dirty-limit-ring-full-time", info->dirty_limit_ring_full_us);
+    }
     if (info->has_background) {
         json_object_object_add(o, "background-sync", background_to_json(&info->background));
     }

@@ -82,6 +82,9 @@ const HmpCommand hmp_commands[] = {
      hmp_calc_dirty_rate,
      {{"r", HMP_FLAG}, {"b", HMP_FLAG}, {"second", HMP_NUMBER},
       {"sample_pages_per_GB", HMP_NUMBER, true}}, NULL},
+    {"cancel_vcpu_dirty_limit", "[cpu_index]",
+     "cancel dirty page rate limit, use cpu_index to cancel\n\t\t\t\t\t limit on a specified "
+     "virtual cpu", hmp_cancel_vcpu_dirty_limit, {{"cpu_index", HMP_REST, true}}, NULL},
     {"cont|c", "", "resume emulation", hmp_cont, {{NULL}}, NULL},
     {"help|?", "[cmd]", "show the help", hmp_help, {{"cmd", HMP_REST, true}}, complete_help},
     {"info", "[subcommand]", "show various information about the system state", hmp_info,
@@ -116,6 +119,10 @@ const HmpCommand hmp_commands[] = {
      "save to disk physical memory dump starting at 'addr' of size 'size'", hmp_pmemsave,
      {{"addr", HMP_NUMBER}, {"size", HMP_NUMBER}, {"file", HMP_STRING}}, NULL},
     {"quit|q", "", "quit the emulator", hmp_quit, {{NULL}}, NULL},
+    {"set_vcpu_dirty_limit", "dirty_rate [cpu_index]",
+     "set dirty page rate limit, use cpu_index to set limit\n\t\t\t\t\t on a specified virtual "
+     "cpu", hmp_set_vcpu_dirty_limit, {{"dirty_rate", HMP_NUMBER}, {"cpu_index", HMP_REST, true}},
+     NULL},
     {"stop|s", "", "stop emulation", hmp_stop, {{NULL}}, NULL},
     {"system_powerdown", "", "send system power down event", hmp_system_powerdown, {{NULL}}, NULL},
     {"system_reset", "", "reset the system", hmp_system_reset, {{NULL}}, NULL},
@@ -143,6 +150,8 @@ const HmpCommand hmp_info_commands[] = {
     {"name", "", "show the current VM name", hmp_info_name, {{NULL}}, NULL},
     {"status", "", "show the current VM status (running|paused)", hmp_info_status, {{NULL}}, NULL},
     {"uuid", "", "show the current VM UUID", hmp_info_uuid, {{NULL}}, NULL},
+    {"vcpu_dirty_limit", "", "show dirty page limit information of all vCPU",
+     hmp_info_vcpu_dirty_limit, {{NULL}}, NULL},
     {"version", "", "show the version", hmp_info_version, {{NULL}}, NULL},
     {NULL},
 };

@@ -203,6 +203,11 @@ void hmp_info_migrate(HmpCall *call)
         if (out.cpu_throttle_percentage) {
             hmp_printf(call, "CPU Throttle (%%): %u\n", out.cpu_throttle_percentage);
         }
+        if (out.has_dirty_limit) {
+            hmp_printf(call, "dirty-limit throttle time: %" G_GUINT64_FORMAT " us\n"
+                       "dirty-limit ring full time: %" G_GUINT64_FORMAT " us\n",
+                       out.dirty_limit_throttle_us, out.dirty_limit_ring_full_us);
+        }
         if (in.has_latency) {
             hmp_put_latency_all(call, &in.latency);
         }

@@ -58,6 +58,11 @@ void hmp_put_outlook(HmpCall *call, const MigrationInfo *info);
 /* ", ends in 3.2 s" or ", will not converge" or ""; caller frees. */
 char *hmp_outlook_text(const MigrationInfo *info);
 
+/* cmd-dirty-limit.c */
+void hmp_set_vcpu_dirty_limit(HmpCall *call);
+void hmp_cancel_vcpu_dirty_limit(HmpCall *call);
+void hmp_info_vcpu_dirty_limit(HmpCall *call);
+
 /* hmp-info.c */
 void hmp_info_status(HmpCall *call);
 void hmp_info_version(HmpCall *call);

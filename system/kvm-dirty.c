@@ -341,6 +341,25 @@ static unsigned kvm_log_vcpu_pages(void *opaque, uint64_t *pages, unsigned n)
     return k->log_mode == KVM_LOG_RING ? kvm_ring_vcpu_pages(k, pages, n) : 0;
 }
 
+/* The ring says it exactly; without one, the write faults do. */
+static unsigned kvm_log_vcpu_writes(void *opaque, uint64_t *pages, unsigned n)
+{
+    Machine *m = opaque;
+    const bool ring = kvm_state(m)->log_mode == KVM_LOG_RING;
+    const unsigned count = MIN(n, m->nr_vcpus);
+
+    for (unsigned i = 0; i < count; i++) {
+        const KvmVcpu *v = kvm_vcpu(m->vcpus[i]);
+
+        if (ring) {
+            pages[i] = __atomic_load_n(&v->ring_total, __ATOMIC_RELAXED);
+        } else if (!kvm_stats_faults(v, &pages[i])) {
+            return 0;
+        }
+    }
+    return count;
+}
+
 const MigrationDirtyLogOps kvm_dirty_log_ops = {
     .size = sizeof(MigrationDirtyLogOps),
     .name = "kvm-log",
@@ -349,4 +368,5 @@ const MigrationDirtyLogOps kvm_dirty_log_ops = {
     .sync = kvm_log_sync,
     .clear = kvm_log_clear,
     .vcpu_dirty_pages = kvm_log_vcpu_pages,
+    .vcpu_writes = kvm_log_vcpu_writes,
 };

@@ -103,6 +103,7 @@ static uint64_t harvest_vcpu(KvmState *k, KvmVcpu *v)
         n++;
     }
     __atomic_fetch_add(&v->ring_pages, n, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&v->ring_total, n, __ATOMIC_RELAXED);
     return n;
 }
 

@@ -74,7 +74,7 @@ bool kvm_vcpu_create(VCPU *cpu, GError **errp)
 
     v->cpu = cpu;
     v->kvm = kvm_state(cpu->machine);
-    v->fd = -1;
+    v->fd = v->stats_fd = -1;
     v->x86.cpu = cpu;
     v->x86.index = cpu->index;
     v->x86.fetch = kvm_fetch_part;
@@ -88,6 +88,7 @@ bool kvm_vcpu_create(VCPU *cpu, GError **errp)
         return false;
     }
     setup_mce(v);
+    kvm_stats_open(v);
 
     int khz = kvm_ioctl(v->fd, KVM_GET_TSC_KHZ, NULL);
 
@@ -110,6 +111,7 @@ void kvm_vcpu_destroy(VCPU *cpu)
     if (v->ring) {
         munmap(v->ring, v->kvm->ring_entries * sizeof(*v->ring));
     }
+    kvm_stats_close(v);
     if (v->run) {
         munmap(v->run, v->kvm->run_size);
     }

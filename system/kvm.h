@@ -20,6 +20,7 @@
 
 #define KVM_CPUID_MAX 256
 #define KVM_IOAPIC_PINS 24
+#define KVM_FAULT_STATS 2
 
 /* One memory slot: a piece of a RAM block at a guest physical address. */
 typedef struct KvmSlot {
@@ -147,6 +148,9 @@ typedef struct KvmVcpu {
     struct kvm_dirty_gfn *ring;
     uint32_t ring_index;   /* next entry to look at; slot_lock */
     uint64_t ring_pages;   /* atomic: pages harvested since asked */
+    uint64_t ring_total;   /* atomic: pages harvested ever */
+    int stats_fd;          /* -1: none */
+    uint64_t fault_offset[KVM_FAULT_STATS]; /* of the counts in it; 0: not there */
 } KvmVcpu;
 
 static inline KvmState *kvm_state(Machine *m)
@@ -185,6 +189,12 @@ bool kvm_ring_map(KvmVcpu *v, GError **errp);
 /* Takes every vCPU's entries into the slots' bitmaps; slot_lock held. */
 void kvm_ring_harvest(KvmState *k);
 unsigned kvm_ring_vcpu_pages(KvmState *k, uint64_t *pages, unsigned n);
+
+/* kvm-stats.c: the vCPU's file descriptor must be open. */
+void kvm_stats_open(KvmVcpu *v);
+void kvm_stats_close(KvmVcpu *v);
+/* Page faults of the vCPU so far that KVM resolved; false if KVM does not tell. Any thread. */
+bool kvm_stats_faults(const KvmVcpu *v, uint64_t *faults);
 
 /* kvm-irqchip.c */
 bool kvm_irqchip_create(KvmState *k, GError **errp);

@@ -171,6 +171,16 @@ static void host_set_throttle(void *opaque, unsigned percent)
     vcpus_set_throttle(opaque, percent);
 }
 
+static void host_set_vcpu_throttle(void *opaque, unsigned vcpu, unsigned percent)
+{
+    vcpu_set_throttle(opaque, vcpu, percent);
+}
+
+static uint64_t host_vcpu_throttled_ns(void *opaque, unsigned vcpu)
+{
+    return vcpu_throttled_ns(opaque, vcpu);
+}
+
 static int host_vcpu_of_thread(void *opaque, int tid)
 {
     Machine *m = opaque;
@@ -241,6 +251,8 @@ const MigrationHostOps machine_migration_host_ops = {
     .transaction_begin = host_transaction_begin,
     .transaction_commit = host_transaction_commit,
     .set_throttle = host_set_throttle,
+    .set_vcpu_throttle = host_set_vcpu_throttle,
+    .vcpu_throttled_ns = host_vcpu_throttled_ns,
     .vcpu_of_thread = host_vcpu_of_thread,
     .status_changed = host_status_changed,
     .pass_started = host_pass_started,

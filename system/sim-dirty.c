@@ -90,13 +90,24 @@ static unsigned sim_vcpu_dirty_pages(void *opaque, uint64_t *pages, unsigned n)
     return count;
 }
 
+static unsigned sim_vcpu_writes(void *opaque, uint64_t *pages, unsigned n)
+{
+    const Machine *m = opaque;
+    const unsigned count = MIN(n, m->nr_vcpus);
+
+    for (unsigned i = 0; i < count; i++) {
+        pages[i] = SIM_LOOK(sim_cpu(m->vcpus[i])->s.writes);
+    }
+    return count;
+}
+
 static void sim_vcpu_dirty_limit(void *opaque, int vcpu, uint64_t mb_per_s)
 {
     const Machine *m = opaque;
 
     for (unsigned i = 0; i < m->nr_vcpus; i++) {
         if (vcpu < 0 || (unsigned)vcpu == i) {
-            __atomic_store_n(&sim_cpu(m->vcpus[i])->limit, mb_per_s * 1000000, __ATOMIC_RELAXED);
+            __atomic_store_n(&sim_cpu(m->vcpus[i])->limit, mb_per_s << 20, __ATOMIC_RELAXED);
         }
     }
 }
@@ -108,5 +119,6 @@ const MigrationDirtyLogOps sim_dirty_log_ops = {
     .stop = sim_log_stop,
     .sync = sim_log_sync,
     .vcpu_dirty_pages = sim_vcpu_dirty_pages,
+    .vcpu_writes = sim_vcpu_writes,
     .vcpu_dirty_limit = sim_vcpu_dirty_limit,
 };

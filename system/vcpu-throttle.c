@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The throttle: a vCPU sleeps a given share of its time, so that a guest dirties memory more
- * slowly.
+ * slowly. There is a share for all vCPUs and one for each; the larger counts.
  *
  * Time is cut into slices of 10 ms. At P percent a vCPU runs (100-P)% of a slice, is kicked by the
  * ticker thread, and then sleeps in proportion to the time that it really ran: a late kick thus
@@ -20,6 +20,12 @@ static int64_t run_share_ns(unsigned percent)
     return SLICE_NS * (100 - percent) / 100;
 }
 
+/* sched->lock held. */
+static unsigned share_of(const VCPU *cpu)
+{
+    return MAX(cpu->machine->sched->throttle_percent, cpu->limit_percent);
+}
+
 void vcpu_slice_begin(VCPU *cpu)
 {
     VcpuSched *s = cpu->machine->sched;
@@ -27,8 +33,8 @@ void vcpu_slice_begin(VCPU *cpu)
     cpu->slice_start_ns = vcpu_now_ns();
     cpu->slice_end_ns = 0;
     __atomic_store_n(&cpu->throttle_due, false, __ATOMIC_RELAXED);
-    if (s->throttle_percent) {
-        cpu->slice_end_ns = cpu->slice_start_ns + run_share_ns(s->throttle_percent);
+    if (share_of(cpu)) {
+        cpu->slice_end_ns = cpu->slice_start_ns + run_share_ns(share_of(cpu));
         pthread_cond_signal(&s->ticker);
     }
 }
@@ -41,14 +47,18 @@ void vcpu_throttle_sleep(VCPU *cpu)
         return;
     }
     pthread_mutex_lock(&s->lock);
-    if (s->throttle_percent) {
-        unsigned percent = s->throttle_percent;
-        int64_t ran = MIN(vcpu_now_ns() - cpu->slice_start_ns, RUN_COUNTED_MAX_NS);
-        int64_t until = vcpu_now_ns() + ran * percent / (100 - percent);
+    const unsigned percent = share_of(cpu);
 
-        while (s->run && !s->quit && s->throttle_percent == percent &&
+    if (percent) {
+        const int64_t begin = vcpu_now_ns();
+        const int64_t ran = MIN(begin - cpu->slice_start_ns, RUN_COUNTED_MAX_NS);
+        const int64_t until = begin + ran * percent / (100 - percent);
+
+        while (s->run && !s->quit && share_of(cpu) == percent &&
                vcpu_cond_wait_until(&s->wake, &s->lock, until)) {
         }
+        __atomic_add_fetch(&cpu->throttled_ns, (uint64_t)(vcpu_now_ns() - begin),
+                           __ATOMIC_RELAXED);
     }
     vcpu_slice_begin(cpu);
     pthread_mutex_unlock(&s->lock);
@@ -109,32 +119,63 @@ static void *ticker_main(void *opaque)
     return NULL;
 }
 
-void vcpus_set_throttle(Machine *m, unsigned percent)
+/* sched->lock held. */
+static void start_ticker(Machine *m)
 {
     VcpuSched *s = m->sched;
 
-    if (!s) {
-        return;
-    }
-    percent = MIN(percent, 99);
-    pthread_mutex_lock(&s->lock);
-    if (percent && !s->ticker_started && !s->quit) {
+    if (!s->ticker_started && !s->quit) {
         s->ticker_started = pthread_create(&s->ticker_thread, NULL, ticker_main, m) == 0;
         if (s->ticker_started) {
             pthread_setname_np(s->ticker_thread, "throttle");
         }
     }
-    s->throttle_percent = percent;
+}
 
-    int64_t now = vcpu_now_ns();
+/* The shares have changed: new slices. sched->lock held. */
+static void shares_changed(Machine *m)
+{
+    VcpuSched *s = m->sched;
+    const int64_t now = vcpu_now_ns();
 
     for (unsigned i = 0; i < m->nr_vcpus; i++) {
-        VCPU *cpu = m->vcpus[i];
+        const unsigned percent = share_of(m->vcpus[i]);
 
-        __atomic_store_n(&cpu->throttle_percent, percent, __ATOMIC_RELAXED);
-        cpu->slice_end_ns = percent ? now + run_share_ns(percent) : 0;
+        if (percent) {
+            start_ticker(m);
+        }
+        m->vcpus[i]->slice_end_ns = percent ? now + run_share_ns(percent) : 0;
     }
     pthread_cond_broadcast(&s->wake);
     pthread_cond_signal(&s->ticker);
-    pthread_mutex_unlock(&s->lock);
+}
+
+void vcpus_set_throttle(Machine *m, unsigned percent)
+{
+    VcpuSched *s = m->sched;
+
+    if (s) {
+        pthread_mutex_lock(&s->lock);
+        s->throttle_percent = MIN(percent, 99);
+        shares_changed(m);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+void vcpu_set_throttle(Machine *m, unsigned index, unsigned percent)
+{
+    VcpuSched *s = m->sched;
+
+    if (s && index < m->nr_vcpus) {
+        pthread_mutex_lock(&s->lock);
+        m->vcpus[index]->limit_percent = MIN(percent, 99);
+        shares_changed(m);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+uint64_t vcpu_throttled_ns(Machine *m, unsigned index)
+{
+    return index < m->nr_vcpus ? __atomic_load_n(&m->vcpus[index]->throttled_ns, __ATOMIC_RELAXED)
+                               : 0;
 }

@@ -25,7 +25,8 @@ struct VCPU {
     int tid;                  /* host thread id; atomic */
     void *accel;              /* the accelerator's per-vCPU state */
     void *arch;               /* register file that migrates (X86CPU of kvm, SimCPU of sim) */
-    unsigned throttle_percent; /* atomic: share of time to sleep */
+    unsigned limit_percent;   /* share of time to sleep on its own account; sched->lock */
+    uint64_t throttled_ns;    /* atomic: slept so far by any throttle */
     bool parked;              /* atomic: the thread waits in vcpu_park */
     /* vcpu.c's own, under sched->lock */
     int64_t slice_start_ns;   /* when the vCPU last began to run after a park or throttle sleep */
@@ -46,5 +47,9 @@ bool vcpus_running(Machine *m);
 void vcpus_request_pause(Machine *m);
 /* 0..99 % for all vCPUs. Any thread. */
 void vcpus_set_throttle(Machine *m, unsigned percent);
+/* 0..99 % for one; the larger of both counts. Any thread. */
+void vcpu_set_throttle(Machine *m, unsigned index, unsigned percent);
+/* How long it has slept so far, ns; 0 for one that does not exist. Any thread. */
+uint64_t vcpu_throttled_ns(Machine *m, unsigned index);
 
 #endif

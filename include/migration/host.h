@@ -47,6 +47,11 @@ typedef struct MigrationHostOps {
     /* Makes each vCPU sleep that share of its time, 0..99 percent. Any thread. */
     void (*set_throttle)(void *opaque, unsigned percent);
 
+    /* Optional: the same for one vCPU; the larger share counts. */
+    void (*set_vcpu_throttle)(void *opaque, unsigned vcpu, unsigned percent);
+    /* Optional: how long that vCPU has slept for either so far, ns. Any thread. */
+    uint64_t (*vcpu_throttled_ns)(void *opaque, unsigned vcpu);
+
     /* A vCPU's index for a host thread id (fault attribution), -1 if it is none. Any thread. */
     int (*vcpu_of_thread)(void *opaque, int tid);
 

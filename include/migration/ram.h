@@ -75,7 +75,12 @@ typedef struct MigrationDirtyLogOps {
     bool (*clear)(void *opaque, RAMBlock *block, uint64_t first, uint64_t npages, GError **errp);
     /* Optional: per-vCPU blame, pages written by each vCPU since the last call. */
     unsigned (*vcpu_dirty_pages)(void *opaque, uint64_t *pages, unsigned n);
-    /* Optional: limit one vCPU (or all: -1) to that many MB/s; 0 lifts the limit. */
+    /* Optional: pages that each vCPU has written so far, as well as the log can tell; only
+     * differences mean something, and only while the log is on. Returns for how many vCPUs, 0 if it
+     * cannot. Any thread. */
+    unsigned (*vcpu_writes)(void *opaque, uint64_t *pages, unsigned n);
+    /* Optional, for accelerators that can do it exactly: limits one vCPU (or all: -1) to that many
+     * MB/s (2^20 bytes); 0 lifts the limit. Any thread. */
     void (*vcpu_dirty_limit)(void *opaque, int vcpu, uint64_t mb_per_s);
 } MigrationDirtyLogOps;
 

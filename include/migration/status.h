@@ -110,6 +110,8 @@ typedef struct MigrationInfo {
     MigrationRamInfo ram;
     uint64_t remaining;      /* bytes, whole system */
     unsigned cpu_throttle_percentage;
+    bool has_dirty_limit;    /* outgoing: dirty-limit is in service */
+    uint64_t dirty_limit_throttle_us, dirty_limit_ring_full_us; /* of the last period */
     bool has_background;     /* outgoing, with background-sync */
     MigrationBackgroundInfo background;
     bool has_xbzrle;         /* outgoing, with ram: the capability is on */

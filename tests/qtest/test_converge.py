@@ -114,3 +114,64 @@ def test_throttle_parameters_have_qemus_limits(machines, values, message):
     vm = machines(machine="none").start()
     with pytest.raises(QMPError, match=message):
         vm.qmp.cmd("migrate-set-parameters", values)
+
+
+def limits(machine):
+    return {v["cpu-index"]: v for v in machine.qmp.cmd("query-vcpu-dirty-limit")}
+
+
+def wait_rate(machine, cpu, least, most, timeout=60):
+    """Until that vCPU dirties between `least` and `most` MB/s."""
+    end = time.monotonic() + timeout
+    while not least <= limits(machine)[cpu]["current-rate"] <= most:
+        assert time.monotonic() < end, limits(machine)
+        time.sleep(0.02)
+
+
+def test_a_limited_vcpu_dirties_what_it_may(machines):
+    vm = machines(**workload.guest(pattern="random", write=100, mem=32, cpus=2), mem="64M",
+                  cpus=2).start()
+    workload.wait_ready(vm)
+    assert limits(vm) == {}
+    assert "not enabled" in vm.hmp("info vcpu_dirty_limit")
+    migration.set_parameters(vm, x_vcpu_dirty_limit_period=100)
+    vm.qmp.cmd("set-vcpu-dirty-limit", {"cpu-index": 1, "dirty-rate": 8})
+    assert list(limits(vm)) == [1] and limits(vm)[1]["limit-rate"] == 8
+    wait_rate(vm, 1, 1, 9)
+    vm.hmp("set_vcpu_dirty_limit 1000 0")
+    assert [v["limit-rate"] for v in limits(vm).values()] == [1000, 8]
+    assert "vcpu[1], limit rate 8 (MB/s)" in vm.hmp("info vcpu_dirty_limit")
+    vm.qmp.cmd("cancel-vcpu-dirty-limit", {"cpu-index": 0})
+    assert list(limits(vm)) == [1]
+    with pytest.raises(QMPError, match="vCPU 2 does not exist"):
+        vm.qmp.cmd("set-vcpu-dirty-limit", {"cpu-index": 2, "dirty-rate": 8})
+    vm.qmp.cmd("cancel-vcpu-dirty-limit")
+    assert limits(vm) == {}
+    workload.verify(vm)
+
+
+def test_dirty_limit_lets_a_migration_get_ahead(busy):
+    a, b = busy
+    migration.set_capabilities(a, dirty_limit=True, background_sync=True)
+    begin(a, b, background_sync_interval=20, background_sync_first_pass=True, vcpu_dirty_limit=3,
+          x_vcpu_dirty_limit_period=100)
+    info = wait_info(a, lambda i: "dirty-limit-throttle-time-per-round" in i)
+    assert limits(a)[0]["limit-rate"] == 3
+    assert "dirty-limit throttle time" in a.hmp("info migrate -a")
+    assert not throttled(info)
+    finish(a, b)
+    assert limits(a) == {}
+
+
+def test_dirty_limit_says_what_it_needs(machines):
+    vm = machines(machine="none").start()
+    with pytest.raises(QMPError, match="dirty-limit requires KVM with accelerator property"):
+        migration.set_capabilities(vm, dirty_limit=True)
+    with pytest.raises(QMPError, match="dirty-limit conflicts with auto-converge"):
+        migration.set_capabilities(vm, dirty_limit=True, auto_converge=True)
+    with pytest.raises(QMPError, match="must be greater than 1 MB/s"):
+        migration.set_parameters(vm, vcpu_dirty_limit=0)
+    with pytest.raises(QMPError, match="dirty page limit feature requires KVM"):
+        vm.qmp.cmd("set-vcpu-dirty-limit", {"dirty-rate": 8})
+    assert limits(vm) == {}
+    vm.qmp.cmd("cancel-vcpu-dirty-limit")

@@ -94,6 +94,28 @@ static void test_throttle_share(void)
     machine_free(m);
 }
 
+/* One vCPU's own share: it sleeps, the other does not. */
+static void test_throttle_of_one(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(2);
+    Machine *m = fixture_machine(c);
+
+    vcpu_set_throttle(m, 1, 95);
+    vcpu_set_throttle(m, 2, 95); /* there is none */
+    vcpus_resume(m);
+    while (vcpu_throttled_ns(m, 1) < 40000000) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(vcpu_throttled_ns(m, 0), ==, 0);
+    vcpus_set_throttle(m, 50); /* the larger counts, and each has its own */
+    while (vcpu_throttled_ns(m, 0) == 0) {
+        g_usleep(1000);
+    }
+    vcpus_pause(m);
+    g_assert_cmpuint(vcpu_throttled_ns(m, 2), ==, 0);
+    machine_free(m);
+}
+
 static void test_throttle_pause_is_quick(void)
 {
     g_autoptr(MachineConfig) c = fixture_config(2);
@@ -145,6 +167,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vcpu/pause-resume", test_pause_resume);
     g_test_add_func("/vcpu/throttle-share", test_throttle_share);
+    g_test_add_func("/vcpu/throttle-of-one", test_throttle_of_one);
     g_test_add_func("/vcpu/throttle-pause-is-quick", test_throttle_pause_is_quick);
     g_test_add_func("/vcpu/free-while-running", test_unpaused_free);
     g_test_add_func("/vcpu/thread-ids", test_thread_ids);
