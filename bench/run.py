@@ -16,6 +16,7 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import chart  # noqa: E402
+import converge_run  # noqa: E402
 import postcopy_run  # noqa: E402
 import precopy_run  # noqa: E402
 import zero_run  # noqa: E402
@@ -43,7 +44,14 @@ def zero(vmms, args):
     return found, zero_run.judge(found)
 
 
-GROUPS = {"postcopy": postcopy, "precopy": precopy, "zero": zero}
+def converge(vmms, args):
+    monitor = converge_run.monitor_rows(vmms["godwit"])
+    found = converge_run.measure(vmms, args.runs, args.mem)
+    converge_run.print_medians(found, monitor)
+    return {"rows": found, "monitor": monitor}, converge_run.judge(found, monitor)
+
+
+GROUPS = {"postcopy": postcopy, "precopy": precopy, "converge": converge, "zero": zero}
 
 
 def main():
@@ -54,8 +62,8 @@ def main():
                    help="a QEMU binary, or a tree to chroot into; default: the newest there is")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--quick", action="store_true", help="3 runs")
-    p.add_argument("--mem", type=int, default=1024, help="MiB of the postcopy guest")
     p.add_argument("--zero-ram", type=int, default=8192, help="MiB of the guest of mostly zeros")
+    p.add_argument("--mem", type=int, default=1024, help="MiB of the guest of postcopy and converge")
     args = p.parse_args()
     args.runs = 3 if args.quick else args.runs
     os.environ.setdefault("GODWIT_BUILD", str((TOP / args.builddir).resolve()))

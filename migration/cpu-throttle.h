@@ -31,6 +31,12 @@ bool cpu_throttle_synced(MigrationState *ms, uint64_t new_pages);
 bool cpu_throttle_synced_in_pass(MigrationState *ms, uint64_t new_pages);
 /* Pages that count for the next look. */
 void cpu_throttle_found(MigrationState *ms, uint64_t new_pages);
+/*
+ * background-sync, at the end of a pass that left `pending` bytes, the one before `last`. If the
+ * guest keeps up with the link, and to send the rest takes no more than a twentieth of the time
+ * that the migration has taken, the throttle goes to its maximum: it ends now. Migration thread.
+ */
+void cpu_throttle_finish(MigrationState *ms, uint64_t pending, uint64_t last);
 /* Whether the throttle cannot grow any further. */
 bool cpu_throttle_is_at_max(MigrationState *ms);
 /* The migration has ended or the guest has left: vCPUs run freely again. Any thread. */

@@ -204,6 +204,7 @@ static bool end_pass(MigrationState *ms, Passes *p, bool *converged, GError **er
         out->expected_downtime_ms = pending / MAX(out->bandwidth / 1000, 1);
         pthread_mutex_unlock(&ms->lock);
     }
+    cpu_throttle_finish(ms, pending, p->last_pending);
     *converged = pending <= out->threshold_bytes && !another_pass_pays(ms, p, pending);
     p->last_pending = pending;
     if (*converged && !switchover_is_allowed(ms)) {

@@ -236,6 +236,29 @@ static void wait_ended(Watched *w, gint64 since)
     g_test_message("ended after %" G_GINT64_FORMAT " us", g_get_monotonic_time() - since);
 }
 
+/* The rest is a second's work after twenty: the end, but only for a guest that keeps up. */
+static void test_finish(void)
+{
+    Watched *w = start(false);
+    MigrationState *ms = w->b->ms;
+
+    ms->out.bandwidth = 100 * MB;
+    ms->out.threshold_bytes = 30 * MB;
+    ms->out.start_ns = driven_now(w);
+    advance(w, 20 * SECOND);
+    cpu_throttle_finish(ms, 110 * MB, 120 * MB); /* more than a twentieth */
+    cpu_throttle_finish(ms, 90 * MB, 200 * MB);  /* the next pass halves it anyway */
+    cpu_throttle_finish(ms, 20 * MB, 25 * MB);   /* small enough to switch over */
+    g_assert_cmpuint(told(w), ==, 0);
+    bench_param(w->b, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW, true);
+    cpu_throttle_finish(ms, 90 * MB, 120 * MB);
+    g_assert_cmpuint(told(w), ==, 0);
+    bench_param(w->b, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW, false);
+    cpu_throttle_finish(ms, 90 * MB, 120 * MB);
+    g_assert_cmpuint(told(w), ==, 99);
+    finish(w);
+}
+
 static void test_ends_at_max(void)
 {
     Watched *w = start(true);
@@ -289,6 +312,7 @@ int main(int argc, char **argv)
     g_test_add_func("/background-sync/first-pass", test_first_pass);
     g_test_add_func("/background-sync/throttle-in-mid-pass", test_throttle_in_mid_pass);
     g_test_add_func("/background-sync/redundant-pages", test_redundant_pages);
+    g_test_add_func("/background-sync/finish", test_finish);
     g_test_add_func("/background-sync/ends-at-max", test_ends_at_max);
     g_test_add_func("/background-sync/ends-on-cancel", test_ends_on_cancel);
     g_test_add_func("/background-sync/needs-something-to-drive", test_needs_something_to_drive);
