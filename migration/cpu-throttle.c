@@ -5,7 +5,8 @@
  * throttle-trigger-threshold percent for the second time, the throttle takes a step: to
  * cpu-throttle-initial, then by cpu-throttle-increment, up to max-cpu-throttle. The machine makes
  * the vCPUs sleep (host->set_throttle). Parameters may change while it runs. With background-sync
- * every look decides, and the step is as large as the rates call for. With dirty-limit in its place
+ * every look decides, by background-sync-threshold, and the step is as large as the rates call for:
+ * down to throttle-trigger-threshold. With dirty-limit in its place
  * the step is vcpu-dirty-limit for every vCPU (dirty-limit.h).
  * Migration thread, or the background sync's under RamSave.sync_lock. Spec: ram 2.5.
  */
@@ -101,16 +102,21 @@ static bool take_step(MigrationState *ms, uint64_t dirty, uint64_t allowed)
     return true;
 }
 
-/* Ends the period; true if that changed the throttle. */
+/*
+ * Ends the period; true if that changed the throttle. A look that decides alone has a threshold of
+ * its own: as long as the rest shrinks by itself, throttling buys little time for what it costs.
+ */
 static bool judge_period(MigrationState *ms, bool decides)
 {
     CpuThrottle *t = &ms->throttle;
     const uint64_t sent = STAT_GET(ms->stats.transferred) - t->period_sent;
     const uint64_t allowed =
         sent / 100 * gw_param_get(ms, MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD);
+    const uint64_t busy = decides
+        ? sent / 100 * gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_THRESHOLD) : allowed;
     bool changed = false;
 
-    if (t->period_dirty > allowed && (++t->busy_periods >= BUSY_PERIODS || decides)) {
+    if (t->period_dirty > busy && (++t->busy_periods >= BUSY_PERIODS || decides)) {
         t->busy_periods = 0;
         changed = take_step(ms, t->period_dirty, allowed);
     }
