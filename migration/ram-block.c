@@ -50,6 +50,7 @@ void ram_block_free(gpointer block)
     g_free(b->received);
     g_free(b->known_zero);
     g_free(b->recent);
+    g_free(b->next);
     g_free(b);
 }
 
