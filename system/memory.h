@@ -2,9 +2,14 @@
 /*
  * The memory map: which guest physical ranges are RAM, ROM or MMIO, and the I/O ports.
  *
- * Edits are made with the machine lock held, between memory_transaction_begin() and _commit(); the
- * outermost commit builds a new flat view (immutable, sorted, reference counted) and tells the
- * listeners the difference. Readers on any thread take a reference to the present view.
+ * Edits of regions (memory-region.h) are made with the machine lock held, between
+ * memory_transaction_begin() and _commit() or each by itself; the outermost commit builds new flat
+ * views (immutable, sorted, reference counted) and tells the listeners the difference. Readers on
+ * any thread take a reference to the present view without a lock.
+ *
+ * Who has edited inside a transaction must not read before the commit: that thread would not see
+ * its own edits. In debug builds such a read aborts, naming the reader; otherwise it gets a view
+ * made of the map as edited. Other threads see the map before the commit until it is there.
  */
 #ifndef SYSTEM_MEMORY_H
 #define SYSTEM_MEMORY_H
@@ -39,13 +44,30 @@ typedef struct MemoryRange {
     uint64_t block_offset;
     const MmioOps *ops;    /* MMIO */
     void *opaque;
+    uint64_t region_offset; /* MMIO: of gpa in the region */
     char name[48];
 } MemoryRange;
 
-/* Told inside the outermost commit, machine lock held: first all removals, then all additions. */
+/* A guest's write that signals an eventfd, in guest physical space. */
+typedef struct FlatIoeventfd {
+    uint64_t gpa;
+    unsigned size;         /* bytes, 0: any */
+    bool match_data;
+    uint64_t data;
+    int fd;
+} FlatIoeventfd;
+
+/* Told inside the outermost commit, machine lock held: first all removals, then all additions, of
+ * ranges and of ioeventfds. All optional but range_del and range_add. Reading the map shows it as
+ * it will be. */
 typedef struct MemoryListener {
     void (*range_del)(void *opaque, const MemoryRange *r);
     bool (*range_add)(void *opaque, const MemoryRange *r, GError **errp);
+    void (*ioeventfd_del)(void *opaque, const FlatIoeventfd *e);
+    bool (*ioeventfd_add)(void *opaque, const FlatIoeventfd *e, GError **errp);
+    /* Around what one commit has to tell; not called if that is nothing. */
+    void (*begin)(void *opaque);
+    void (*end)(void *opaque);
 } MemoryListener;
 
 MemoryMap *memory_map_new(void);
@@ -56,6 +78,9 @@ void memory_transaction_begin(MemoryMap *m);
 /* The outermost commit either makes all edits hold or, when a listener refuses one, none: then the
  * map is what it was before the outermost begin. Inner commits only count. */
 bool memory_transaction_commit(MemoryMap *m, GError **errp);
+/* Ends the outermost transaction and takes back every edit since its begin. At depth 1 only: who
+ * began it ends it. */
+void memory_transaction_abort(MemoryMap *m);
 /* Overlapping an existing range is an error. The range is copied. */
 bool memory_map_add(MemoryMap *m, const MemoryRange *r, GError **errp);
 void memory_map_remove(MemoryMap *m, uint64_t gpa);
@@ -82,10 +107,12 @@ void memory_map_set_lock(MemoryMap *m, void (*lock)(void *opaque), void (*unlock
 
 /* What transactions cost, since the map was made. */
 typedef struct MemoryMapStats {
-    uint64_t commits;      /* outermost commits */
-    uint64_t edits;        /* adds and removes asked for */
+    uint64_t commits;      /* outermost commits of at least one edit */
+    uint64_t edits;        /* changes of regions and ioeventfds asked for */
     uint64_t rebuilds;     /* flat views made */
-    uint64_t listener_calls; /* range_del and range_add */
+    uint64_t refreshes;    /* flat views made for a reader in mid-transaction; a bug in the reader */
+    uint64_t listener_calls; /* range_del, range_add, ioeventfd_del and ioeventfd_add */
+    uint64_t ioctls;       /* system calls that listeners made for them */
     uint64_t commit_ns;    /* spent in outermost commits */
 } MemoryMapStats;
 void memory_map_stats(MemoryMap *m, MemoryMapStats *out);
