@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory slots of KVM, one for each RAM or ROM range of the memory map.
+ * Memory slots of KVM, one for each RAM or ROM range of the memory map, and its ioeventfds.
  *
  * The listener runs inside a commit with the machine lock held. Slot numbers are handed out lowest
  * first and reused. `slot_lock` guards the table against the dirty log, which walks it from the
@@ -20,6 +20,7 @@ static int slot_ioctl(KvmState *k, const KvmSlot *s, uint64_t size)
         .userspace_addr = (uintptr_t)s->host,
     };
 
+    memory_map_count_ioctls(k->machine->memory, 1);
     return kvm_ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &r);
 }
 
@@ -133,6 +134,38 @@ static void range_del(void *opaque, const MemoryRange *r)
     pthread_mutex_unlock(&k->slot_lock);
 }
 
+static int ioeventfd_ioctl(KvmState *k, const FlatIoeventfd *e, uint32_t flags)
+{
+    struct kvm_ioeventfd arg = {
+        .addr = e->gpa,
+        .len = e->size,
+        .datamatch = e->match_data ? e->data : 0,
+        .fd = e->fd,
+        .flags = flags | (e->match_data ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0),
+    };
+
+    memory_map_count_ioctls(k->machine->memory, 1);
+    return kvm_ioctl(k->vm_fd, KVM_IOEVENTFD, &arg);
+}
+
+static bool ioeventfd_add(void *opaque, const FlatIoeventfd *e, GError **errp)
+{
+    int rc = ioeventfd_ioctl(kvm_state(opaque), e, 0);
+
+    return rc >= 0 || gw_fail_errno(errp, GW_ERROR_GENERIC, -rc, "KVM_IOEVENTFD at 0x%" PRIx64
+                                    ", %u bytes", e->gpa, e->size);
+}
+
+static void ioeventfd_del(void *opaque, const FlatIoeventfd *e)
+{
+    int rc = ioeventfd_ioctl(kvm_state(opaque), e, KVM_IOEVENTFD_FLAG_DEASSIGN);
+
+    if (rc < 0) {
+        g_printerr("warning: KVM keeps the ioeventfd at 0x%" PRIx64 ": %s\n", e->gpa,
+                   g_strerror(-rc));
+    }
+}
+
 void kvm_memory_destroy(KvmState *k)
 {
     for (unsigned i = 0; i < k->slots->len; i++) {
@@ -148,4 +181,6 @@ void kvm_memory_destroy(KvmState *k)
 const MemoryListener kvm_memory_listener = {
     .range_del = range_del,
     .range_add = range_add,
+    .ioeventfd_del = ioeventfd_del,
+    .ioeventfd_add = ioeventfd_add,
 };

@@ -19,6 +19,7 @@
 #include "fd-table.h"
 #include "loader.h"
 #include "machine-init.h"
+#include "memory-region.h"
 #include "migration-host.h"
 #include "vcpu.h"
 
@@ -247,7 +248,11 @@ static bool build_locked(Machine *m, GError **errp)
     if (!machine_init_migration(m, errp)) {
         return false;
     }
-    memory_map_set_listener(m->memory, m->accel->memory_listener, m);
+    if (m->accel->memory_listener &&
+        !address_space_add_listener(memory_map_space(m->memory), m->accel->memory_listener, m,
+                                    errp)) {
+        return false;
+    }
     if (!machine_init_ram(m, errp) || !machine_clock_init(m, errp) || !vcpus_create(m, errp)) {
         return false;
     }

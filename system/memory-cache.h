@@ -29,19 +29,24 @@ typedef struct MemoryCache {
 
 /* [gpa, gpa+len) must be one piece of RAM (or of ROM, unless is_write); if it is not: false, and
  * the cache has no memory behind it. */
-bool memory_cache_init(MemoryCache *c, MemoryMap *m, uint64_t gpa, uint64_t len, bool is_write,
-                       GError **errp);
+bool memory_cache_init_by(MemoryCache *c, MemoryMap *m, uint64_t gpa, uint64_t len,
+                          bool is_write, const char *reader, GError **errp);
+#define memory_cache_init(c, m, gpa, len, is_write, errp) \
+    memory_cache_init_by((c), (m), (gpa), (len), (is_write), __func__, (errp))
 void memory_cache_clear(MemoryCache *c);
 /* Host address of `len` bytes at `offset`; NULL when they are outside, or no longer RAM. Do not
  * keep it across a point where the map may change. */
-uint8_t *memory_cache_ptr(MemoryCache *c, uint64_t offset, uint64_t len);
+uint8_t *memory_cache_ptr_by(MemoryCache *c, uint64_t offset, uint64_t len, const char *reader);
+#define memory_cache_ptr(c, offset, len) memory_cache_ptr_by((c), (offset), (len), __func__)
 /* After writing through memory_cache_ptr(): tells the dirty log. */
 void memory_cache_mark_dirty(MemoryCache *c, uint64_t offset, uint64_t len);
 
 /* Host addresses of a buffer, which may lie in several pieces of RAM. Returns how many iov[] were
  * filled, at most `max`; 0 when some of it is no RAM (read-only with is_write) or does not fit in
  * max, with *errp. Any thread. After a write: memory_mark_dirty(). */
-unsigned memory_map_iov(MemoryMap *m, uint64_t gpa, uint64_t len, bool is_write,
-                        struct iovec *iov, unsigned max, GError **errp);
+unsigned memory_map_iov_by(MemoryMap *m, uint64_t gpa, uint64_t len, bool is_write,
+                           struct iovec *iov, unsigned max, const char *reader, GError **errp);
+#define memory_map_iov(m, gpa, len, is_write, iov, max, errp) \
+    memory_map_iov_by((m), (gpa), (len), (is_write), (iov), (max), __func__, (errp))
 
 #endif

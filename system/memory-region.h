@@ -96,7 +96,12 @@ unsigned memory_region_n_ioeventfds(const MemoryRegion *r);
 typedef struct AddressSpace AddressSpace;
 
 AddressSpace *address_space_new(MemoryMap *m, const char *name, MemoryRegion *root);
+/* No transaction open, no reader left. */
 void address_space_free(AddressSpace *as);
+/* Tells the listener of what is there now and from then on of every change. The ops must stay
+ * valid. False: it refused something, and it is not added. */
+bool address_space_add_listener(AddressSpace *as, const MemoryListener *l, void *opaque,
+                                GError **errp);
 /* The space "memory", which memory_read() and its like use. */
 AddressSpace *memory_map_space(MemoryMap *m);
 

@@ -72,35 +72,54 @@ typedef struct MemoryListener {
 
 MemoryMap *memory_map_new(void);
 void memory_map_free(MemoryMap *m);
-void memory_map_set_listener(MemoryMap *m, const MemoryListener *l, void *opaque);
 
 void memory_transaction_begin(MemoryMap *m);
 /* The outermost commit either makes all edits hold or, when a listener refuses one, none: then the
  * map is what it was before the outermost begin. Inner commits only count. */
 bool memory_transaction_commit(MemoryMap *m, GError **errp);
-/* Ends the outermost transaction and takes back every edit since its begin. At depth 1 only: who
- * began it ends it. */
+/* Ends the outermost transaction, whatever is open inside it, and takes back every edit since its
+ * begin: the map, which nobody has seen change, stays what it was. */
 void memory_transaction_abort(MemoryMap *m);
-/* Overlapping an existing range is an error. The range is copied. */
+/* How many are open. */
+unsigned memory_transaction_depth(const MemoryMap *m);
+/* A region of the map's own for something that is mapped once: memory_region_add() to the root. */
 bool memory_map_add(MemoryMap *m, const MemoryRange *r, GError **errp);
+/* Takes away the region that was added there, if there is one. */
 void memory_map_remove(MemoryMap *m, uint64_t gpa);
+/* Whether a read by who has edits pending aborts (debug builds) or is answered from a view made
+ * for it. For tests; main thread. */
+void memory_map_set_poison(MemoryMap *m, bool poison);
+/* For listeners: system calls made on behalf of the map. Any thread. */
+void memory_map_count_ioctls(MemoryMap *m, unsigned n);
+
+/* The functions that end in _by take the reader's name, which the macros below fill in. */
 
 /* Guest physical reads and writes, any length, RAM and MMIO; unmapped space reads as 0xff. False
  * if any byte was unmapped. MMIO takes the machine lock itself unless `locked`. */
-bool memory_read(MemoryMap *m, uint64_t gpa, void *buf, uint64_t len, bool locked);
-bool memory_write(MemoryMap *m, uint64_t gpa, const void *buf, uint64_t len, bool locked);
+bool memory_read_by(MemoryMap *m, uint64_t gpa, void *buf, uint64_t len, bool locked,
+                    const char *reader);
+bool memory_write_by(MemoryMap *m, uint64_t gpa, const void *buf, uint64_t len, bool locked,
+                     const char *reader);
 /* Host address of [gpa, gpa+len) if that is one piece of RAM or ROM, else NULL. */
-uint8_t *memory_host_ptr(MemoryMap *m, uint64_t gpa, uint64_t len);
+uint8_t *memory_host_ptr_by(MemoryMap *m, uint64_t gpa, uint64_t len, const char *reader);
 /* Calls fn for every range of the present view, ascending. */
-void memory_map_foreach(MemoryMap *m, void (*fn)(const MemoryRange *r, void *opaque),
-                        void *opaque);
+void memory_map_foreach_by(MemoryMap *m, void (*fn)(const MemoryRange *r, void *opaque),
+                           void *opaque, const char *reader);
+
+#define memory_read(m, gpa, buf, len, locked) \
+    memory_read_by((m), (gpa), (buf), (len), (locked), __func__)
+#define memory_write(m, gpa, buf, len, locked) \
+    memory_write_by((m), (gpa), (buf), (len), (locked), __func__)
+#define memory_host_ptr(m, gpa, len) memory_host_ptr_by((m), (gpa), (len), __func__)
+#define memory_map_foreach(m, fn, opaque) memory_map_foreach_by((m), (fn), (opaque), __func__)
 
 /* Told of every write that did not come from the guest itself (devices, DMA), after it was made:
  * the dirty log of the accelerator does not see it. Any thread. */
 typedef void (*MemoryWriteHook)(void *opaque, RAMBlock *block, uint64_t offset, uint64_t len);
 void memory_map_set_write_hook(MemoryMap *m, MemoryWriteHook fn, void *opaque);
 /* For who wrote through memory_host_ptr() while the guest can run. */
-void memory_mark_dirty(MemoryMap *m, uint64_t gpa, uint64_t len);
+void memory_mark_dirty_by(MemoryMap *m, uint64_t gpa, uint64_t len, const char *reader);
+#define memory_mark_dirty(m, gpa, len) memory_mark_dirty_by((m), (gpa), (len), __func__)
 /* How memory_read() and memory_write() take the machine lock for MMIO. */
 void memory_map_set_lock(MemoryMap *m, void (*lock)(void *opaque), void (*unlock)(void *opaque),
                          void *opaque);
@@ -110,7 +129,7 @@ typedef struct MemoryMapStats {
     uint64_t commits;      /* outermost commits of at least one edit */
     uint64_t edits;        /* changes of regions and ioeventfds asked for */
     uint64_t rebuilds;     /* flat views made */
-    uint64_t refreshes;    /* flat views made for a reader in mid-transaction; a bug in the reader */
+    uint64_t refreshes;    /* flat views made for a reader in mid-transaction */
     uint64_t listener_calls; /* range_del, range_add, ioeventfd_del and ioeventfd_add */
     uint64_t ioctls;       /* system calls that listeners made for them */
     uint64_t commit_ns;    /* spent in outermost commits */
