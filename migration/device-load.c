@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The three-phase device load: decode without side effects; apply inside one memory transaction;
- * commit; and only then the hooks that may look at the new memory map. Incoming thread.
- * Design: docs/devel/migration/device-load.
+ * The device load in phases: decode without side effects; apply inside one memory transaction;
+ * commit; and only then the hooks that may look at the new memory map. Incoming thread (the
+ * listen thread's loop loads no devices). Design: docs/devel/migration/device-load.
+ *
+ * With batch-vmstate-load all sections up to the next other element are decoded before the first is
+ * applied. Without it each goes through its phases as it comes, and each edit of the map commits
+ * by itself.
  *
  * The machine lock guards device state. It is taken for each phase and dropped around every read
  * of the channel, since a peer may take as long as it likes for the next byte. The transaction
@@ -12,7 +16,11 @@
  */
 #include "device-load.h"
 
+#include <inttypes.h>
+
+#include "blackout.h"
 #include "error.h"
+#include "trace.h"
 #include "vmstate-codec.h"
 
 /* What one section decoded. */
@@ -23,7 +31,10 @@ typedef struct Decoded {
 
 struct DeviceLoad {
     MigrationState *ms;
+    bool batched;
     GPtrArray *sections; /* of Decoded */
+    int64_t wait_start;  /* of the read that decoding waits for */
+    uint64_t waited_ns;  /* in this section */
 };
 
 static void decoded_free(gpointer p)
@@ -39,6 +50,7 @@ DeviceLoad *device_load_new(MigrationState *ms)
     DeviceLoad *dl = g_new0(DeviceLoad, 1);
 
     dl->ms = ms;
+    dl->batched = gw_capability_get(ms, MIGRATION_CAP_BATCH_VMSTATE_LOAD);
     dl->sections = g_ptr_array_new_with_free_func(decoded_free);
     return dl;
 }
@@ -51,18 +63,40 @@ void device_load_free(DeviceLoad *dl)
     }
 }
 
-static void unlock_machine(void *opaque)
+/* Batched: from here on this thread may not look at the map, which lacks the edits to come. */
+static void forbid_reads(DeviceLoad *dl, bool on)
 {
-    MigrationState *ms = opaque;
-
-    ms->host.unlock(ms->host_opaque);
+    if (dl->batched && dl->ms->host.forbid_map_reads) {
+        dl->ms->host.forbid_map_reads(dl->ms->host_opaque, on);
+    }
 }
 
-static void lock_machine(void *opaque)
+static void enter(DeviceLoad *dl)
 {
-    MigrationState *ms = opaque;
+    dl->ms->host.lock(dl->ms->host_opaque);
+    forbid_reads(dl, true);
+}
 
-    ms->host.lock(ms->host_opaque);
+static void leave(DeviceLoad *dl)
+{
+    forbid_reads(dl, false);
+    dl->ms->host.unlock(dl->ms->host_opaque);
+}
+
+static void before_wait(void *opaque)
+{
+    DeviceLoad *dl = opaque;
+
+    leave(dl);
+    dl->wait_start = ms_now_ns(dl->ms);
+}
+
+static void after_wait(void *opaque)
+{
+    DeviceLoad *dl = opaque;
+
+    dl->waited_ns += (uint64_t)(ms_now_ns(dl->ms) - dl->wait_start);
+    enter(dl);
 }
 
 /* Objects of an earlier load of the same device may be gone now. */
@@ -75,20 +109,35 @@ static void forget(DeviceLoad *dl, const SaveStateEntry *se)
     }
 }
 
-bool device_load_decode(DeviceLoad *dl, SaveStateEntry *se, int version_id, StreamReader *r,
-                        GError **errp)
+static void account_decode(DeviceLoad *dl, SaveStateEntry *se, int64_t start)
+{
+    const uint64_t all = (uint64_t)(ms_now_ns(dl->ms) - start);
+    const uint64_t busy = all - MIN(all, dl->waited_ns);
+
+    STAT_SET(se->times.decode_ns, MAX(busy, 1)); /* 0 is: never */
+    STAT_SET(se->times.apply_ns, 0);
+    STAT_SET(se->times.post_commit_ns, 0);
+    STAT_ADD(dl->ms->in.blackout.decode_ns, MAX(busy, 1));
+    STAT_ADD(dl->ms->in.blackout.transfer_ns, dl->waited_ns);
+}
+
+static bool decode(DeviceLoad *dl, SaveStateEntry *se, int version_id, StreamReader *r,
+                   GError **errp)
 {
     Decoded *d = g_new0(Decoded, 1);
+    const int64_t start = ms_now_ns(dl->ms);
     bool ok;
 
     d->se = se;
     d->loaded = g_array_new(FALSE, FALSE, sizeof(VMStateLoaded));
     forget(dl, se);
-    lock_machine(dl->ms);
-    stream_reader_set_wait_hooks(r, unlock_machine, lock_machine, dl->ms);
+    dl->waited_ns = 0;
+    enter(dl);
+    stream_reader_set_wait_hooks(r, before_wait, after_wait, dl);
     ok = vmstate_load(r, se->vmsd, se->opaque, version_id, d->loaded, errp);
     stream_reader_set_wait_hooks(r, NULL, NULL, NULL);
-    unlock_machine(dl->ms);
+    leave(dl);
+    account_decode(dl, se, start);
     if (ok) {
         g_ptr_array_add(dl->sections, d);
     } else {
@@ -97,14 +146,17 @@ bool device_load_decode(DeviceLoad *dl, SaveStateEntry *se, int version_id, Stre
     return ok;
 }
 
-typedef bool (*Phase)(const GArray *loaded, GError **errp);
-
-static bool run_phase(DeviceLoad *dl, Phase phase, GError **errp)
+/* Runs a phase of all sections; the time of each goes to the counter at `offset` of its times. */
+static bool run_phase(DeviceLoad *dl, bool (*phase)(const GArray *loaded, GError **errp),
+                      size_t offset, GError **errp)
 {
     for (guint i = 0; i < dl->sections->len; i++) {
         Decoded *d = g_ptr_array_index(dl->sections, i);
+        const int64_t start = ms_now_ns(dl->ms);
+        const bool ok = phase(d->loaded, errp);
 
-        if (!phase(d->loaded, errp)) {
+        blackout_lap(dl->ms, (uint64_t *)((char *)&d->se->times + offset), start);
+        if (!ok) {
             g_prefix_error(errp, "section '%s' instance %u: ", d->se->idstr, d->se->instance_id);
             return false;
         }
@@ -112,22 +164,93 @@ static bool run_phase(DeviceLoad *dl, Phase phase, GError **errp)
     return true;
 }
 
-bool device_load_commit(DeviceLoad *dl, GError **errp)
+static void map_counts(MigrationState *ms, MigrationMapCounts *out)
+{
+    *out = (MigrationMapCounts){ 0 };
+    if (ms->host.map_counts) {
+        ms->host.map_counts(ms->host_opaque, out);
+    }
+}
+
+/* Apply and commit. */
+static bool change_map(DeviceLoad *dl, GError **errp)
+{
+    const MigrationHostOps *host = &dl->ms->host;
+    const bool transaction = dl->batched && host->transaction_begin && host->transaction_commit;
+
+    if (transaction) {
+        host->transaction_begin(dl->ms->host_opaque);
+    }
+    if (!run_phase(dl, vmstate_apply, offsetof(SectionTimes, apply_ns), errp)) {
+        if (transaction && host->transaction_abort) {
+            host->transaction_abort(dl->ms->host_opaque);
+        }
+        return false;
+    }
+    return !transaction || host->transaction_commit(dl->ms->host_opaque, errp);
+}
+
+static void account_map(DeviceLoad *dl, const MigrationMapCounts *before, int64_t start)
+{
+    MigrationBlackout *b = &dl->ms->in.blackout;
+    const uint64_t all = (uint64_t)(ms_now_ns(dl->ms) - start);
+    MigrationMapCounts after;
+
+    map_counts(dl->ms, &after);
+
+    const uint64_t commit = after.commit_ns - before->commit_ns;
+
+    STAT_ADD(b->apply_ns, all - MIN(all, commit));
+    STAT_ADD(b->commit_ns, commit);
+    STAT_ADD(b->map_edits, after.edits - before->edits);
+    STAT_ADD(b->map_commits, after.commits - before->commits);
+    STAT_ADD(b->map_rebuilds, after.rebuilds - before->rebuilds);
+    STAT_ADD(b->map_ioctls, after.ioctls - before->ioctls);
+}
+
+static void trace_devices(DeviceLoad *dl)
+{
+    for (guint i = 0; i < dl->sections->len; i++) {
+        const SaveStateEntry *se = ((Decoded *)g_ptr_array_index(dl->sections, i))->se;
+
+        trace_event(loadvm_device, "%s instance %u: decode %" PRIu64 " ns, apply %" PRIu64
+                    " ns, post-commit %" PRIu64 " ns", se->idstr, se->instance_id,
+                    STAT_GET(se->times.decode_ns), STAT_GET(se->times.apply_ns),
+                    STAT_GET(se->times.post_commit_ns));
+    }
+}
+
+bool device_load_finish(DeviceLoad *dl, GError **errp)
 {
     MigrationState *ms = dl->ms;
-    bool ok, committed = true;
+    MigrationMapCounts before;
+    int64_t start;
+    bool ok;
 
-    lock_machine(ms);
-    if (ms->host.transaction_begin) {
-        ms->host.transaction_begin(ms->host_opaque);
+    if (dl->sections->len == 0) {
+        return true;
     }
-    ok = run_phase(dl, vmstate_apply, errp);
-    /* Also after a failure: an open transaction would outlive the migration. */
-    if (ms->host.transaction_commit) {
-        committed = ms->host.transaction_commit(ms->host_opaque, ok ? errp : NULL);
+    ms->host.lock(ms->host_opaque);
+    start = ms_now_ns(ms);
+    map_counts(ms, &before);
+    ok = change_map(dl, errp);
+    account_map(dl, &before, start);
+    if (ok) {
+        start = ms_now_ns(ms);
+        ok = run_phase(dl, vmstate_post_commit, offsetof(SectionTimes, post_commit_ns), errp);
+        blackout_lap(ms, &ms->in.blackout.post_commit_ns, start);
     }
-    ok = ok && committed && run_phase(dl, vmstate_post_commit, errp);
-    unlock_machine(ms);
+    ms->host.unlock(ms->host_opaque);
+    if (dl->batched) {
+        trace_event(loadvm_batch, "%u sections in one transaction", dl->sections->len);
+    }
+    trace_devices(dl);
     g_ptr_array_set_size(dl->sections, 0);
     return ok;
+}
+
+bool device_load_section(DeviceLoad *dl, SaveStateEntry *se, int version_id, StreamReader *r,
+                         GError **errp)
+{
+    return decode(dl, se, version_id, r, errp) && (dl->batched || device_load_finish(dl, errp));
 }

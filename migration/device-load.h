@@ -7,15 +7,18 @@
 
 typedef struct DeviceLoad DeviceLoad;
 
+/* Batched or not, as the capability says now. */
 DeviceLoad *device_load_new(MigrationState *ms);
 void device_load_free(DeviceLoad *dl);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DeviceLoad, device_load_free)
 
-/* Phase 1: decodes one FULL section. A section that comes again replaces what it decoded before.
- * Machine lock not held; it is dropped while the stream waits for the peer. */
-bool device_load_decode(DeviceLoad *dl, SaveStateEntry *se, int version_id, StreamReader *r,
-                        GError **errp);
-/* Phases 2 to 4 of everything decoded so far, then forgets it. Machine lock not held. */
-bool device_load_commit(DeviceLoad *dl, GError **errp);
+/* One FULL section: decodes it and, unless batched, goes through the other phases too. A section
+ * that comes again in a batch replaces what it decoded before. Machine lock not held; it is dropped
+ * while the stream waits for the peer. */
+bool device_load_section(DeviceLoad *dl, SaveStateEntry *se, int version_id, StreamReader *r,
+                         GError **errp);
+/* The other phases of everything that was only decoded so far, if anything was. Machine lock not
+ * held. After a failure the memory map is what it was before. */
+bool device_load_finish(DeviceLoad *dl, GError **errp);
 
 #endif

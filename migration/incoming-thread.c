@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "blackout.h"
 #include "error.h"
 #include "incoming-door.h"
 #include "postcopy.h"
@@ -107,7 +108,7 @@ static bool confirm(MigrationState *ms, StreamReader *r, GError **errp)
     return source_has_let_go(ms, r, errp);
 }
 
-static bool start_guest(MigrationState *ms, GError **errp)
+static bool enter_run_state(MigrationState *ms, GError **errp)
 {
     const char *state = ms->in.run_state[0] ? ms->in.run_state : "running";
 
@@ -118,6 +119,16 @@ static bool start_guest(MigrationState *ms, GError **errp)
         return ms->host.set_run_state(ms->host_opaque, "paused", errp);
     }
     return ms->host.start_guest(ms->host_opaque, errp);
+}
+
+static bool start_guest(MigrationState *ms, GError **errp)
+{
+    const int64_t start = ms_now_ns(ms);
+    const bool ok = enter_run_state(ms, errp);
+
+    blackout_lap(ms, &ms->in.blackout.start_ns, start);
+    blackout_trace_destination(ms);
+    return ok;
 }
 
 static void set_error(MigrationState *ms, GError *err)

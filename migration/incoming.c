@@ -72,6 +72,7 @@ static void incoming_thread_start(MigrationState *ms, GwListener *listener, GwCh
     old = ms->in.thread;
     ms->in.thread = NULL;
     ms->in.thread_running = true;
+    memset(&ms->in.blackout, 0, sizeof(ms->in.blackout));
     ms->in.listener = listener;
     ms->in.addresses = listener ? gw_listener_addresses(listener) : NULL;
     pthread_mutex_unlock(&ms->lock);

@@ -187,22 +187,15 @@ static bool load_footer(MigrationState *ms, StreamReader *r, const SaveStateEntr
                    footer_id, section_id);
 }
 
-static bool load_device(MigrationState *ms, StreamReader *r, SaveStateEntry *se, int version_id,
-                        GError **errp)
-{
-    g_autoptr(DeviceLoad) dl = device_load_new(ms);
-
-    return device_load_decode(dl, se, version_id, r, errp) && device_load_commit(dl, errp);
-}
-
-static bool load_body(MigrationState *ms, StreamReader *r, SaveStateEntry *se, int version_id,
+static bool load_body(DeviceLoad *dl, StreamReader *r, SaveStateEntry *se, int version_id,
                       GError **errp)
 {
     return se->handlers ? se->handlers->load_state(se->opaque, r, version_id, errp)
-                        : load_device(ms, r, se, version_id, errp);
+                        : device_load_section(dl, se, version_id, r, errp);
 }
 
-static bool load_section(MigrationState *ms, StreamReader *r, uint8_t type, GError **errp)
+static bool load_section(MigrationState *ms, StreamReader *r, uint8_t type, DeviceLoad *dl,
+                         GError **errp)
 {
     SaveStateEntry *se = NULL;
     uint32_t section_id;
@@ -221,7 +214,7 @@ static bool load_section(MigrationState *ms, StreamReader *r, uint8_t type, GErr
             return gw_fail(errp, GW_ERROR_PROTOCOL, "Unknown section %u", section_id);
         }
     }
-    if (!load_body(ms, r, se, version_id, errp) || !load_footer(ms, r, se, section_id, errp)) {
+    if (!load_body(dl, r, se, version_id, errp) || !load_footer(ms, r, se, section_id, errp)) {
         g_prefix_error(errp, "Failed to load section '%s' instance %u: ", se->idstr,
                        se->instance_id);
         return false;
@@ -243,14 +236,28 @@ static bool load_command(StreamReader *r, const LoadvmCommandOps *cmds, void *op
            cmds->command(opaque, r, cmd, payload, len, quit, errp);
 }
 
+/* Devices that were only decoded so far are finished before anything that is not one: iterable
+ * state, a command (RUN above all) and the end find them loaded, as they would unbatched. */
+static bool finish_devices(DeviceLoad *dl, uint8_t next, GError **errp)
+{
+    const bool ends = next == QEMU_VM_EOF || next == QEMU_VM_COMMAND ||
+                      next == QEMU_VM_SECTION_START || next == QEMU_VM_SECTION_PART ||
+                      next == QEMU_VM_SECTION_END;
+
+    return !ends || device_load_finish(dl, errp);
+}
+
 LoadvmResult loadvm_elements(MigrationState *ms, StreamReader *r, const LoadvmCommandOps *cmds,
                              void *opaque, GError **errp)
 {
+    /* A package that comes inside another stream is a loop, and a batch, of its own. */
+    g_autoptr(DeviceLoad) dl = device_load_new(ms);
+
     for (;;) {
         bool ok, quit = false;
         uint8_t type;
 
-        if (!stream_get_u8(r, &type, errp)) {
+        if (!stream_get_u8(r, &type, errp) || !finish_devices(dl, type, errp)) {
             return LOADVM_ERROR;
         }
         switch (type) {
@@ -260,7 +267,7 @@ LoadvmResult loadvm_elements(MigrationState *ms, StreamReader *r, const LoadvmCo
         case QEMU_VM_SECTION_FULL:
         case QEMU_VM_SECTION_PART:
         case QEMU_VM_SECTION_END:
-            ok = load_section(ms, r, type, errp);
+            ok = load_section(ms, r, type, dl, errp);
             break;
         case QEMU_VM_COMMAND:
             ok = load_command(r, cmds, opaque, &quit, errp);

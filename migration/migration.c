@@ -155,6 +155,7 @@ static void outgoing_reset(MigrationState *ms)
     ms->outlook = (Outlook){0};
     memset(&ms->stats, 0, sizeof(ms->stats));
     memset(&ms->postcopy_counters, 0, sizeof(ms->postcopy_counters));
+    memset(&ms->out.blackout, 0, sizeof(ms->out.blackout));
     memset(&ms->background_counters, 0, sizeof(ms->background_counters));
     pthread_mutex_unlock(&ms->lock);
 }

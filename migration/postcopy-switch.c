@@ -14,6 +14,7 @@
 
 #include "bits.h"
 #include "dirty-bitmap.h"
+#include "blackout.h"
 #include "error.h"
 #include "return-path.h"
 #include "switchover.h"
@@ -116,12 +117,14 @@ static bool settle_ram(MigrationState *ms, StreamWriter *w, GError **errp)
 static GByteArray *make_package(MigrationState *ms, GError **errp)
 {
     g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    const int64_t start = ms_now_ns(ms);
     bool ok;
 
     savevm_put_command(w, MIG_CMD_POSTCOPY_LISTEN, NULL, 0);
     ms->host.lock(ms->host_opaque);
     ok = savevm_state_complete_devices(ms, w, NULL, errp);
     ms->host.unlock(ms->host_opaque);
+    blackout_lap(ms, &ms->out.blackout.device_save_ns, start);
     if (!ok) {
         return NULL;
     }
@@ -154,6 +157,7 @@ static void take_back(MigrationState *ms)
 static bool send_package(MigrationState *ms, StreamWriter *w, GError **errp)
 {
     g_autoptr(GByteArray) package = make_package(ms, errp);
+    int64_t start;
     uint32_t len;
 
     if (!package || !stream_flush(w, errp)) {
@@ -169,12 +173,14 @@ static bool send_package(MigrationState *ms, StreamWriter *w, GError **errp)
     len = GUINT32_TO_BE(package->len);
     savevm_put_command(w, MIG_CMD_PACKAGED, &len, sizeof(len));
     stream_put_bytes(w, package->data, package->len);
+    start = ms_now_ns(ms);
     /* A write that fails has not taken its last byte: the destination never gets the whole package
      * and so never the permission to run, which is at its end. */
     if (!stream_flush(w, errp)) {
         take_back(ms);
         return false;
     }
+    blackout_lap(ms, &ms->out.blackout.transfer_ns, start);
     put_ping(w, 4); /* from here on, what breaks is found and dealt with by postcopy_run() */
     return true;
 }
@@ -214,7 +220,7 @@ bool postcopy_switch(MigrationState *ms, StreamWriter *w, GError **errp)
     if (gw_compat(ms)->send_switchover_start) {
         savevm_put_command(w, MIG_CMD_SWITCHOVER_START, NULL, 0);
     }
-    if (!savevm_state_complete_iterable(ms, w, true, errp) || !settle_ram(ms, w, errp)) {
+    if (!switchover_send_last_pages(ms, w, true, errp) || !settle_ram(ms, w, errp)) {
         return false;
     }
     put_ping(w, 2);
@@ -224,5 +230,6 @@ bool postcopy_switch(MigrationState *ms, StreamWriter *w, GError **errp)
     pthread_mutex_lock(&ms->lock);
     out->downtime_ms = (uint64_t)((ms_now_ns(ms) - out->downtime_start_ns) / 1000000);
     pthread_mutex_unlock(&ms->lock);
+    blackout_trace_source(ms);
     return true;
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "blackout.h"
 #include "dirty-limit.h"
 #include "postcopy.h"
 
@@ -147,6 +148,9 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
     *info = (MigrationInfo){.status = out->status};
     info->error_desc = out->error ? g_strdup(out->error->message) : NULL;
     info->blocked_reasons = blockers_list(ms);
+    info->has_blackout = out->downtime_start_ns != 0;
+    blackout_copy(&info->blackout, &out->blackout);
+    info->devices = info->has_blackout ? blackout_devices(ms) : NULL;
     if (status_is_active_like(out->status) || out->status == MIGRATION_STATUS_COMPLETED) {
         fill_times(ms, info);
         fill_ram(ms, info);
@@ -230,11 +234,15 @@ void gw_incoming_query(MigrationState *ms, MigrationInfo *info)
         .cleared_pages = in->zero_target.cleared_pages,
     };
     fill_latency(ms, info);
+    blackout_copy(&info->blackout, &in->blackout);
+    info->has_blackout = info->blackout.decode_ns != 0;
+    info->devices = info->has_blackout ? blackout_devices(ms) : NULL;
 }
 
 void gw_migration_info_clear(MigrationInfo *info)
 {
     g_clear_pointer(&info->error_desc, g_free);
+    g_clear_pointer(&info->devices, g_array_unref);
     g_clear_pointer(&info->blocked_reasons, g_ptr_array_unref);
     g_clear_pointer(&info->socket_addresses, g_ptr_array_unref);
 }

@@ -87,7 +87,11 @@ bool ram_dirty_sync(MigrationState *ms, GError **errp)
         return gw_fail(errp, GW_ERROR_GENERIC, "dirty sync without an outgoing migration");
     }
     LOCK_GUARD(&ms->ram_save->sync_lock);
-    return sync_all(ms, &new_pages, errp);
+    const int64_t start = ms_now_ns(ms);
+    const bool ok = sync_all(ms, &new_pages, errp);
+
+    STAT_ADD(ms->out.blackout.dirty_sync_ns, (uint64_t)(ms_now_ns(ms) - start));
+    return ok;
 }
 
 /* The end of a pass and the beginning of the next, of which the throttle is told. The syncs of the

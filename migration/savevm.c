@@ -250,11 +250,16 @@ static bool complete_devices(MigrationState *ms, StreamWriter *w, json_object *t
         if (!se->vmsd || (se->vmsd->needed && !se->vmsd->needed(se->opaque))) {
             continue;
         }
+        const int64_t start = ms_now_ns(ms);
+        const uint64_t before = stream_written(w);
+
         put_section_head(w, se, QEMU_VM_SECTION_FULL);
         ok = vmstate_save(w, se->vmsd, se->opaque, vmdesc_add_device(top, se), errp);
         if (!section_done(ms, w, se, ok, errp)) {
             return false;
         }
+        STAT_SET(se->times.save_ns, (uint64_t)(ms_now_ns(ms) - start));
+        STAT_SET(se->times.bytes, stream_written(w) - before);
     }
     return true;
 }

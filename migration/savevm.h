@@ -49,6 +49,11 @@ typedef struct SaveVMHandlers {
     bool has_postcopy; /* may go on after the switchover */
 } SaveVMHandlers;
 
+/* What one section cost; relaxed atomics. */
+typedef struct SectionTimes {
+    uint64_t save_ns, decode_ns, apply_ns, post_commit_ns, bytes;
+} SectionTimes;
+
 /* One registered entry (SE). */
 typedef struct SaveStateEntry {
     char *idstr;
@@ -66,6 +71,7 @@ typedef struct SaveStateEntry {
     uint32_t load_section_id; /* theirs, valid while announced */
     int load_version_id;
     bool loading;          /* load_setup was called, load_cleanup is due */
+    SectionTimes times;    /* of the last save and the last load */
 } SaveStateEntry;
 
 typedef struct SaveRegistry {

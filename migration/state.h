@@ -115,6 +115,7 @@ typedef struct Outgoing {
     bool zero_target;      /* the destination's memory was zero before the first page */
     bool sent_everything;  /* EOF is on its way: the destination may own the guest */
     uint64_t bandwidth;    /* bytes/s of the last window; migration thread */
+    MigrationBlackout blackout; /* relaxed atomics; migration thread */
     uint64_t threshold_bytes; /* migration thread; what fits into the downtime limit */
 } Outgoing;
 
@@ -147,6 +148,7 @@ typedef struct Incoming {
     bool yanked;           /* yank ended its connection */
     bool zero_promised;    /* incoming thread; the stream leaves zero pages out */
     ZeroTarget zero_target;
+    MigrationBlackout blackout; /* relaxed atomics; incoming thread */
     bool has_latency;      /* of the last postcopy */
     LatencyInfo latency;
     char run_state[64];    /* what globalstate said; "" if it said nothing; incoming thread */

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "blackout.h"
 #include "error.h"
 #include "return-path.h"
 
@@ -30,7 +31,11 @@ bool switchover_stop_guest(MigrationState *ms, GError **errp)
     out->downtime_start_ns = ms_now_ns(ms);
     pthread_mutex_unlock(&ms->lock);
     out->stopped_guest = true;
-    return ms->host.stop_guest(ms->host_opaque, "finish-migrate", errp);
+
+    const bool ok = ms->host.stop_guest(ms->host_opaque, "finish-migrate", errp);
+
+    STAT_SET(out->blackout.stop_ns, (uint64_t)(ms_now_ns(ms) - out->downtime_start_ns));
+    return ok;
 }
 
 /* pre-switchover: the guest is stopped; someone prepares storage or network, then continues. */
@@ -53,6 +58,7 @@ bool switchover_pause(MigrationState *ms, GError **errp)
 static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
 {
     g_autofree char *vmdesc = NULL;
+    int64_t start = ms_now_ns(ms);
     bool ok;
 
     ms->host.lock(ms->host_opaque);
@@ -62,6 +68,7 @@ static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
     if (!ok) {
         return false;
     }
+    start = blackout_lap(ms, &ms->out.blackout.device_save_ns, start);
     stream_put_u8(w, QEMU_VM_EOF);
     /* From here on the destination may have all that it needs. */
     ms->out.sent_everything = true;
@@ -71,7 +78,22 @@ static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
     if (vmdesc) {
         savevm_put_vmdesc(w, vmdesc);
     }
-    return stream_flush(w, errp);
+    ok = stream_flush(w, errp);
+    blackout_lap(ms, &ms->out.blackout.transfer_ns, start);
+    return ok;
+}
+
+bool switchover_send_last_pages(MigrationState *ms, StreamWriter *w, bool in_postcopy,
+                                GError **errp)
+{
+    MigrationBlackout *b = &ms->out.blackout;
+    const int64_t start = ms_now_ns(ms);
+    const bool ok = savevm_state_complete_iterable(ms, w, in_postcopy, errp);
+    const uint64_t all = (uint64_t)(ms_now_ns(ms) - start);
+
+    /* The sync is a part of it, and shown by itself. */
+    STAT_SET(b->last_pages_ns, all - MIN(all, STAT_GET(b->dirty_sync_ns)));
+    return ok;
 }
 
 /* Blocks until SHUT or the end of the return path; a cancel shuts the channel down. */
@@ -129,7 +151,7 @@ bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
     if (gw_compat(ms)->send_switchover_start) {
         savevm_put_command(w, MIG_CMD_SWITCHOVER_START, NULL, 0);
     }
-    if (!savevm_state_complete_iterable(ms, w, false, errp) || !send_devices(ms, w, errp)) {
+    if (!switchover_send_last_pages(ms, w, false, errp) || !send_devices(ms, w, errp)) {
         return false;
     }
     STAT_ADD(ms->stats.downtime_bytes, stream_written(w) - before);
@@ -140,5 +162,6 @@ bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
     pthread_mutex_lock(&ms->lock);
     out->downtime_ms = (uint64_t)((ms_now_ns(ms) - out->downtime_start_ns) / 1000000);
     pthread_mutex_unlock(&ms->lock);
+    blackout_trace_source(ms);
     return true;
 }

@@ -9,6 +9,9 @@
 bool switchover_stop_guest(MigrationState *ms, GError **errp);
 /* active -> [pre-switchover, until somebody continues ->] device. */
 bool switchover_pause(MigrationState *ms, GError **errp);
+/* END of all RAM that does not go on in postcopy: the last sync and the last pages. */
+bool switchover_send_last_pages(MigrationState *ms, StreamWriter *w, bool in_postcopy,
+                                GError **errp);
 /* Blocks until SHUT or the end of the return path. */
 bool switchover_wait_for_shut(MigrationState *ms, GError **errp);
 

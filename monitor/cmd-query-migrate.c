@@ -95,6 +95,57 @@ static json_object *background_to_json(const MigrationBackgroundInfo *b)
     return o;
 }
 
+/* Only what this side knows of: the other's numbers are 0. */
+static void some_uint(json_object *o, const char *name, uint64_t v)
+{
+    if (v) {
+        jo_uint(o, name, v);
+    }
+}
+
+static json_object *devices_to_json(const GArray *devices)
+{
+    json_object *list = jo_array();
+
+    for (guint i = 0; i < devices->len; i++) {
+        const MigrationDeviceTimes *t = &g_array_index(devices, MigrationDeviceTimes, i);
+        json_object *o = jo_new();
+
+        jo_str(o, "name", t->name);
+        jo_uint(o, "instance-id", t->instance_id);
+        some_uint(o, "save", t->save_ns);
+        some_uint(o, "bytes", t->bytes);
+        some_uint(o, "decode", t->decode_ns);
+        some_uint(o, "apply", t->apply_ns);
+        some_uint(o, "post-commit", t->post_commit_ns);
+        json_object_array_add(list, o);
+    }
+    return list;
+}
+
+static json_object *blackout_to_json(const MigrationInfo *info)
+{
+    const MigrationBlackout *b = &info->blackout;
+    json_object *o = jo_new();
+
+    some_uint(o, "stop", b->stop_ns);
+    some_uint(o, "dirty-sync", b->dirty_sync_ns);
+    some_uint(o, "last-pages", b->last_pages_ns);
+    some_uint(o, "device-save", b->device_save_ns);
+    some_uint(o, "transfer", b->transfer_ns);
+    some_uint(o, "decode", b->decode_ns);
+    some_uint(o, "apply", b->apply_ns);
+    some_uint(o, "commit", b->commit_ns);
+    some_uint(o, "post-commit", b->post_commit_ns);
+    some_uint(o, "start", b->start_ns);
+    some_uint(o, "map-edits", b->map_edits);
+    some_uint(o, "map-commits", b->map_commits);
+    some_uint(o, "map-rebuilds", b->map_rebuilds);
+    some_uint(o, "map-ioctls", b->map_ioctls);
+    json_object_object_add(o, "devices", devices_to_json(info->devices));
+    return o;
+}
+
 static void add_latency(json_object *o, const MigrationInfo *info)
 {
     const MigrationLatency *l = &info->latency;
@@ -202,6 +253,9 @@ static void add_common(json_object *o, const MigrationInfo *info)
     }
     if (info->error_desc) {
         jo_str(o, "error-desc", info->error_desc);
+    }
+    if (info->has_blackout) {
+        json_object_object_add(o, "blackout", blackout_to_json(info));
     }
 }
 

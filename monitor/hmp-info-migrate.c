@@ -208,6 +208,9 @@ void hmp_info_migrate(HmpCall *call)
                        "dirty-limit ring full time: %" G_GUINT64_FORMAT " us\n",
                        out.dirty_limit_throttle_us, out.dirty_limit_ring_full_us);
         }
+        if (out.has_blackout || in.has_blackout) {
+            hmp_put_blackout(call, out.has_blackout ? &out : &in);
+        }
         if (in.has_latency) {
             hmp_put_latency_all(call, &in.latency);
         }

@@ -43,6 +43,8 @@ void hmp_put_preempt(HmpCall *call, const MigrationPreemptInfo *p);
 void hmp_put_latency(HmpCall *call, const MigrationLatency *l);
 void hmp_put_blocktime(HmpCall *call, const MigrationLatency *l);
 /* What `info migrate -a` adds: per vCPU, and the histogram as a picture. */
+/* What `info migrate -a` says of the downtime. */
+void hmp_put_blackout(HmpCall *call, const MigrationInfo *info);
 void hmp_put_latency_all(HmpCall *call, const MigrationLatency *l);
 /* "317 us": three digits that count; caller frees. */
 char *hmp_time_text(uint64_t ns);

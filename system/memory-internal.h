@@ -79,6 +79,8 @@ struct MemoryMap {
     GPtrArray *freed;      /* of MemoryRegion: wait for the end of the transaction */
     GPtrArray *dropped;    /* of MemoryRegion, the map's own: they go with the commit, or stay */
     void *editor;          /* atomic: the thread that has edits pending, else NULL */
+    void *decoder;         /* atomic: the thread that must not read until it has edited, or NULL */
+    const char *misreader; /* who did nevertheless; a string that lasts */
     bool poison;           /* abort when that thread reads */
     uint64_t generation;   /* atomic; counts published views, from 1 */
     GArray *ports;         /* of IoPortRange, sorted */

@@ -245,6 +245,16 @@ unsigned memory_transaction_depth(const MemoryMap *m)
     return m->depth;
 }
 
+void memory_map_forbid_reads(MemoryMap *m, bool on)
+{
+    __atomic_store_n(&m->decoder, on ? memory_this_thread() : NULL, __ATOMIC_RELAXED);
+}
+
+const char *memory_map_take_misreader(MemoryMap *m)
+{
+    return g_steal_pointer(&m->misreader);
+}
+
 static bool commit_edits(MemoryMap *m, GError **errp)
 {
     uint64_t start = now_ns();

@@ -57,14 +57,19 @@ void memory_view_unref(MemoryView *v)
     }
 }
 
+static void stop_reader(const AddressSpace *as, const char *reader, const char *when)
+{
+    if (as->map->poison) {
+        g_printerr("memory map '%s': %s() reads it %s; a device may do that in post_commit\n",
+                   as->name, reader, when);
+        abort();
+    }
+}
+
 /* This thread has edits pending: the view that others see is not the map it made. */
 static MemoryView *view_of_edits(AddressSpace *as, const char *reader)
 {
-    if (as->map->poison) {
-        g_printerr("memory map '%s': %s() reads it between an edit and its commit; a device does "
-                   "that in post_commit only\n", as->name, reader);
-        abort();
-    }
+    stop_reader(as, reader, "between an edit and its commit");
     if (!as->pending) {
         as->pending = memory_flatten(as->root);
         MEMORY_STAT_ADD(as->map, refreshes, 1);
@@ -77,6 +82,10 @@ MemoryView *address_space_view_by(AddressSpace *as, const char *reader)
     /* Relaxed: only this thread's own mark matters, and that it wrote itself. */
     if (G_UNLIKELY(__atomic_load_n(&as->map->editor, __ATOMIC_RELAXED) == memory_this_thread())) {
         return view_of_edits(as, reader);
+    }
+    if (G_UNLIKELY(__atomic_load_n(&as->map->decoder, __ATOMIC_RELAXED) == memory_this_thread())) {
+        stop_reader(as, reader, "while device state is decoded");
+        as->map->misreader = reader;
     }
 
     unsigned *readers = &as->readers[__atomic_load_n(&as->epoch, __ATOMIC_SEQ_CST) & 1];

@@ -80,6 +80,12 @@ bool memory_transaction_commit(MemoryMap *m, GError **errp);
 /* Ends the outermost transaction, whatever is open inside it, and takes back every edit since its
  * begin: the map, which nobody has seen change, stays what it was. */
 void memory_transaction_abort(MemoryMap *m);
+/* On: this thread decodes device state whose edits come later, so that for it the view is out of
+ * date. A read aborts in debug builds; otherwise it is noted. */
+void memory_map_forbid_reads(MemoryMap *m, bool on);
+/* Who read nevertheless, since this was last asked; NULL: nobody. What such a reader made of the
+ * map is worth nothing. Machine lock held. */
+const char *memory_map_take_misreader(MemoryMap *m);
 /* How many are open. */
 unsigned memory_transaction_depth(const MemoryMap *m);
 /* A region of the map's own for something that is mapped once: memory_region_add() to the root. */

@@ -162,8 +162,44 @@ static void host_transaction_begin(void *opaque)
 static bool host_transaction_commit(void *opaque, GError **errp)
 {
     Machine *m = opaque;
+    const char *reader = memory_map_take_misreader(m->memory);
 
+    if (reader) {
+        memory_transaction_abort(m->memory);
+        return gw_fail(errp, GW_ERROR_GENERIC, "memory map: %s() read it while device state was "
+                       "decoded, before the changes that devices make to it; switch "
+                       "batch-vmstate-load off, and mend the device: it has to wait for "
+                       "post_commit", reader);
+    }
+    if (memory_transaction_depth(m->memory) != 1) {
+        memory_transaction_abort(m->memory);
+        return gw_fail(errp, GW_ERROR_GENERIC,
+                       "a device left a memory transaction of its own open");
+    }
     return memory_transaction_commit(m->memory, errp);
+}
+
+static void host_transaction_abort(void *opaque)
+{
+    Machine *m = opaque;
+
+    memory_transaction_abort(m->memory);
+}
+
+static void host_forbid_map_reads(void *opaque, bool on)
+{
+    Machine *m = opaque;
+
+    memory_map_forbid_reads(m->memory, on);
+}
+
+static void host_map_counts(void *opaque, MigrationMapCounts *out)
+{
+    Machine *m = opaque;
+    MemoryMapStats st;
+
+    memory_map_stats(m->memory, &st);
+    *out = (MigrationMapCounts){ st.edits, st.commits, st.rebuilds, st.ioctls, st.commit_ns };
 }
 
 static void host_set_throttle(void *opaque, unsigned percent)
@@ -250,6 +286,9 @@ const MigrationHostOps machine_migration_host_ops = {
     .autostart = host_autostart,
     .transaction_begin = host_transaction_begin,
     .transaction_commit = host_transaction_commit,
+    .transaction_abort = host_transaction_abort,
+    .forbid_map_reads = host_forbid_map_reads,
+    .map_counts = host_map_counts,
     .set_throttle = host_set_throttle,
     .set_vcpu_throttle = host_set_vcpu_throttle,
     .vcpu_throttled_ns = host_vcpu_throttled_ns,

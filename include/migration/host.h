@@ -16,6 +16,15 @@
 #include "migration/ram.h"
 #include "migration/status.h"
 
+/* What the memory map's transactions came to, since the machine was made. */
+typedef struct MigrationMapCounts {
+    uint64_t edits;     /* of regions and ioeventfds */
+    uint64_t commits;
+    uint64_t rebuilds;  /* flat views made */
+    uint64_t ioctls;    /* memory slots and ioeventfds set or taken away */
+    uint64_t commit_ns; /* spent in commits */
+} MigrationMapCounts;
+
 typedef struct MigrationHostOps {
     size_t size;
 
@@ -40,9 +49,17 @@ typedef struct MigrationHostOps {
     /* Incoming side: the guest may start (false with -S). */
     bool (*autostart)(void *opaque);
 
-    /* Memory map edits between begin and commit become one flat view. Lock held. Nested. */
+    /* Memory map edits between begin and commit become one flat view. Lock held. A commit that
+     * fails, and abort, leave the map as it was at begin. */
     void (*transaction_begin)(void *opaque);
     bool (*transaction_commit)(void *opaque, GError **errp);
+    void (*transaction_abort)(void *opaque);
+    /* While on, this thread decodes device state whose map edits come later: what it would read of
+     * the map is out of date. A read is a bug in a device: it aborts (debug builds) or makes the
+     * next commit fail. Lock held. */
+    void (*forbid_map_reads)(void *opaque, bool on);
+    /* Any thread. Optional, as are the two above. */
+    void (*map_counts)(void *opaque, MigrationMapCounts *out);
 
     /* Makes each vCPU sleep that share of its time, 0..99 percent. Any thread. */
     void (*set_throttle)(void *opaque, unsigned percent);

@@ -97,6 +97,24 @@ typedef struct MigrationBackgroundInfo {
     uint64_t skipped_pages;    /* written again before they were sent: sent once */
 } MigrationBackgroundInfo;
 
+/* Where the time in which the guest stood still went; ns. Each side knows its own part: the source
+ * the first four, the destination the last five, both of `transfer`: the time that the source
+ * needed to write, and that the destination waited to read the device state. */
+typedef struct MigrationBlackout {
+    uint64_t stop_ns, dirty_sync_ns, last_pages_ns, device_save_ns;
+    uint64_t transfer_ns;
+    uint64_t decode_ns, apply_ns, commit_ns, post_commit_ns, start_ns;
+    uint64_t map_edits, map_commits, map_rebuilds, map_ioctls; /* of the device load */
+} MigrationBlackout;
+
+/* The part of one section in it; ns. Decoding without the wait for bytes. */
+typedef struct MigrationDeviceTimes {
+    char name[256];
+    uint32_t instance_id;
+    uint64_t save_ns, decode_ns, apply_ns, post_commit_ns;
+    uint64_t bytes;          /* sent */
+} MigrationDeviceTimes;
+
 /* A snapshot of one side. Times in ms unless said; has_* tells what QEMU would show. */
 typedef struct MigrationInfo {
     MigrationStatus status;
@@ -130,6 +148,9 @@ typedef struct MigrationInfo {
     bool has_latency;        /* incoming: there is or was a postcopy */
     MigrationLatency latency;
     bool has_blocktime;      /* incoming: show the blocktimes in `latency` */
+    bool has_blackout;       /* the guest was stopped, or device state has come */
+    MigrationBlackout blackout;
+    GArray *devices;         /* of MigrationDeviceTimes, owned; with has_blackout */
     char *error_desc;        /* owned by the info; NULL if none */
     GPtrArray *blocked_reasons; /* of char *, owned; NULL if none */
     GPtrArray *socket_addresses; /* of GwAddress *, owned; incoming side; NULL if none */

@@ -16,6 +16,8 @@ typedef struct Engine {
     MigrationState *ms;
     bool locked;   /* the machine lock; one thread uses a fixture */
     bool open;     /* a transaction is open */
+    bool batched;  /* devices are applied inside one */
+    bool decoding; /* reads of the memory map are forbidden */
     bool fail_commit;
     GString *log;  /* "begin commit " and what devices add; NULL: nobody looks */
 } Engine;
@@ -66,6 +68,23 @@ static inline bool engine_commit(void *opaque, GError **errp)
     return !e->fail_commit;
 }
 
+static inline void engine_abort(void *opaque)
+{
+    Engine *e = opaque;
+
+    g_assert_true(e->open);
+    e->open = false;
+    engine_log(e, "abort");
+}
+
+static inline void engine_forbid(void *opaque, bool on)
+{
+    Engine *e = opaque;
+
+    g_assert_true(e->locked);
+    e->decoding = on;
+}
+
 static inline bool engine_stop(void *opaque, const char *run_state, GError **errp)
 {
     return true;
@@ -105,6 +124,8 @@ static inline Engine *engine_new(const char *machine, const uint8_t *uuid)
         .is_running = engine_is_running,
         .transaction_begin = engine_begin,
         .transaction_commit = engine_commit,
+        .transaction_abort = engine_abort,
+        .forbid_map_reads = engine_forbid,
     };
     Engine *e = g_new0(Engine, 1);
     MigrationSettings settings = {

@@ -315,40 +315,87 @@ static void test_setup_forgets(void)
     g_assert_nonnull(strstr(l->err->message, "Unknown section 3"));
 }
 
+static void set_batched(Load *l)
+{
+    const MigrationCapabilityChange on = {MIGRATION_CAP_BATCH_VMSTATE_LOAD, true};
+
+    g_assert_true(gw_capabilities_set(l->engine->ms, &on, 1, NULL));
+    l->engine->batched = true;
+}
+
 static void test_phases(void)
 {
     static const char text[] = HEAD TOY_HEAD TOY_BODY "7e 00000009 00";
     static const struct {
         size_t fail; /* offset of a bool in Toy */
-        const char *log, *message;
+        const char *single, *batched, *message;
     } table[] = {
-        {0, "post_load begin apply commit post_commit ", NULL},
-        {offsetof(Toy, fail_post_load), "post_load ", "toy: post_load does not like it"},
-        {offsetof(Toy, fail_apply), "post_load begin apply commit ", "apply does not like it"},
-        {offsetof(Toy, fail_post_commit), "post_load begin apply commit post_commit ",
-         "post_commit does not like it"},
+        {0, "post_load apply post_commit ", "post_load begin apply commit post_commit ", NULL},
+        {offsetof(Toy, fail_post_load), "post_load ", "post_load ",
+         "toy: post_load does not like it"},
+        {offsetof(Toy, fail_apply), "post_load apply ", "post_load begin apply abort ",
+         "apply does not like it"},
+        {offsetof(Toy, fail_post_commit), "post_load apply post_commit ",
+         "post_load begin apply commit post_commit ", "post_commit does not like it"},
     };
     g_autoptr(Load) broken = load_new("none");
 
-    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(table); i++) {
         g_autoptr(Load) l = load_new("none");
+        const guint row = i / 2;
 
-        if (table[i].fail) {
-            *(bool *)((char *)&l->toys->toy + table[i].fail) = true;
+        if (i % 2) {
+            set_batched(l);
+        }
+        if (table[row].fail) {
+            *(bool *)((char *)&l->toys->toy + table[row].fail) = true;
         }
         run_text(l, text);
-        g_assert_cmpstr(l->engine->log->str, ==, table[i].log);
-        if (table[i].message) {
+        g_assert_cmpstr(l->engine->log->str, ==, i % 2 ? table[row].batched : table[row].single);
+        if (table[row].message) {
             g_assert_nonnull(strstr(l->err->message, "section 'toy' instance 0: "));
-            g_assert_nonnull(strstr(l->err->message, table[i].message));
+            g_assert_nonnull(strstr(l->err->message, table[row].message));
         } else {
             g_assert_no_error(l->err);
         }
     }
+    set_batched(broken);
     broken->engine->fail_commit = true;
     run_text(broken, text);
     g_assert_cmpstr(broken->engine->log->str, ==, "post_load begin apply commit ");
     g_assert_nonnull(strstr(broken->err->message, "no memory slot is left"));
+}
+
+#define TOY TOY_HEAD TOY_BODY "7e 00000009 "
+#define PHASES "begin apply commit post_commit "
+
+/* A batch ends where something else than a device comes; what comes twice is applied once; after an
+ * error the next load is like the first. */
+static void test_batches(void)
+{
+    static const struct {
+        const char *text, *log;
+        LoadvmResult result;
+    } table[] = {
+        {HEAD TIMER TOY TIMER TOY "00", "post_load post_load " PHASES, LOADVM_EOF},
+        {HEAD TOY "08 0005 0000", "post_load " PHASES, LOADVM_QUIT},
+        {HEAD TOY CHUNKS TOY "00", "post_load " PHASES "post_load " PHASES, LOADVM_EOF},
+        {HEAD TOY "7e", "post_load ", LOADVM_ERROR},
+        {HEAD TOY "04 00000007 05'timer' 00000000 00000002 00", "post_load ", LOADVM_ERROR},
+        {HEAD "00", "", LOADVM_EOF},
+    };
+    g_autoptr(Load) l = load_new("none");
+
+    set_batched(l);
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(table); i++) {
+        const guint row = i % G_N_ELEMENTS(table);
+
+        g_string_truncate(l->engine->log, 0);
+        g_clear_error(&l->err);
+        run_text(l, table[row].text);
+        g_assert_cmpint(l->result, ==, table[row].result);
+        g_assert_cmpstr(l->engine->log->str, ==, table[row].log);
+    }
 }
 
 /* A channel that gives one byte at a time and looks whether the machine lock is held meanwhile. */
@@ -430,6 +477,7 @@ int main(int argc, char **argv)
     g_test_add_func("/loadvm/compat", test_compat);
     g_test_add_func("/loadvm/setup-forgets", test_setup_forgets);
     g_test_add_func("/loadvm/phases", test_phases);
+    g_test_add_func("/loadvm/batches", test_batches);
     g_test_add_func("/loadvm/lock-is-free", test_lock_is_free);
     g_test_add_func("/loadvm/no-vmdesc", test_no_vmdesc);
     return g_test_run();

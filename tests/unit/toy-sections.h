@@ -186,13 +186,17 @@ static inline bool toy_kinds_are_small(void *opaque, int version_id)
     return true;
 }
 
-static inline bool toy_hook(void *opaque, bool open, bool fails, const char *what, GError **errp)
+/* `applies`: the phase in which a batched load has its transaction open. `decodes`: the one in
+ * which it may not look at the map. */
+static inline bool toy_hook(void *opaque, bool decodes, bool applies, bool fails, const char *what,
+                            GError **errp)
 {
     Toy *t = opaque;
 
     if (t->engine) {
         g_assert_true(t->engine->locked);
-        g_assert_cmpint(t->engine->open, ==, open);
+        g_assert_cmpint(t->engine->open, ==, applies && t->engine->batched);
+        g_assert_cmpint(t->engine->decoding, ==, decodes && t->engine->batched);
         engine_log(t->engine, what);
     }
     return !fails || gw_fail(errp, GW_ERROR_GENERIC, "%s does not like it", what);
@@ -200,17 +204,17 @@ static inline bool toy_hook(void *opaque, bool open, bool fails, const char *wha
 
 static inline bool toy_post_load(void *opaque, int version_id, GError **errp)
 {
-    return toy_hook(opaque, false, ((Toy *)opaque)->fail_post_load, "post_load", errp);
+    return toy_hook(opaque, true, false, ((Toy *)opaque)->fail_post_load, "post_load", errp);
 }
 
 static inline bool toy_apply(void *opaque, GError **errp)
 {
-    return toy_hook(opaque, true, ((Toy *)opaque)->fail_apply, "apply", errp);
+    return toy_hook(opaque, false, true, ((Toy *)opaque)->fail_apply, "apply", errp);
 }
 
 static inline bool toy_post_commit(void *opaque, GError **errp)
 {
-    return toy_hook(opaque, false, ((Toy *)opaque)->fail_post_commit, "post_commit", errp);
+    return toy_hook(opaque, false, false, ((Toy *)opaque)->fail_post_commit, "post_commit", errp);
 }
 
 static const VMStateDescription vmstate_toy_device = {
