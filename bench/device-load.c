@@ -4,9 +4,9 @@
  *
  *     device-load DEVICES QUEUES RUNS stay|move
  *
- * The device is the tests': it takes its window and ioeventfds away and puts them where the source had
- * them: where they are ("stay"), or where its neighbour's were ("move"). The stream is in memory, so
- * what is timed is decode to post-commit, on KVM. One line of JSON per run and mode.
+ * The device is the tests': it takes its window and ioeventfds away and puts them where the source
+ * had them: where they are ("stay"), or where its neighbour's were ("move"). The stream is in
+ * memory, so what is timed is decode to post-commit, on KVM. One line of JSON per run and mode.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -83,8 +83,9 @@ static void measure(const MachineConfig *c, const Bench *b, const GByteArray *by
     g_assert_no_error(err);
     g_assert_cmpint(result, ==, LOADVM_EOF);
     printf("{\"devices\": %u, \"queues\": %u, \"move\": %s, \"batched\": %s, \"load_us\": %.1f, "
-           "\"decode_us\": %.1f, \"apply_us\": %.1f, \"commit_us\": %.1f, \"post_commit_us\": %.1f, "
-           "\"edits\": %" PRIu64 ", \"commits\": %" PRIu64 ", \"ioctls\": %" PRIu64 "}\n",
+           "\"decode_us\": %.1f, \"apply_us\": %.1f, \"commit_us\": %.1f, "
+           "\"post_commit_us\": %.1f, \"edits\": %" PRIu64 ", \"commits\": %" PRIu64
+           ", \"ioctls\": %" PRIu64 "}\n",
            b->devices, b->queues, b->move ? "true" : "false", batched ? "true" : "false",
            (double)(end - start) / 1e3, (double)t->decode_ns / 1e3, (double)t->apply_ns / 1e3,
            (double)t->commit_ns / 1e3, (double)t->post_commit_ns / 1e3, t->map_edits,

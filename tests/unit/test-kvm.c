@@ -4,9 +4,12 @@
  * machine and goes on there; the ways in which it can end; options. Skipped without /dev/kvm.
  */
 #include <glib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "kvm-fixture.h"
 #include "kvm.h"
+#include "memory-region.h"
 #include "vmstate-helpers.h"
 
 /* 16 bits: the string "hello", a byte read from the port, then count in memory for ever. */
@@ -158,6 +161,54 @@ static void move_guest(bool apic_first)
     machine_free(b);
 }
 
+static uint64_t kept_value; /* of the last write that reached the device; atomic */
+
+static void window_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    __atomic_store_n(&kept_value, offset << 32 | value, __ATOMIC_RELAXED);
+}
+
+/* A write that matches signals the eventfd and nothing else; another reaches the device. The window
+ * lies over RAM, whose slot it cuts in two; when it goes, the RAM is there again. */
+static void test_ioeventfd(void)
+{
+    static const MmioOps ops = { NULL, window_write };
+    static const uint8_t code[] = {
+        0x31, 0xc0, 0x8e, 0xd8,                   /* xor ax, ax; mov ds, ax */
+        0xc7, 0x06, 0x50, 0x80, 0x02, 0x00,       /* mov word [0x8050], 2 */
+        0xc7, 0x06, 0x50, 0x80, 0x03, 0x00,       /* mov word [0x8050], 3 */
+        0xba, 0x00, 0x05, 0xee, 0xf4,             /* mov dx, KVM_TEST_PORT; out dx, al; hlt */
+    };
+    eventfd_t n = 0;
+
+    if (skip_without_kvm()) {
+        return;
+    }
+    g_autoptr(MachineConfig) c = kvm_config(NULL);
+    Machine *m = kvm_machine(c);
+    MemoryRegion *r = memory_region_new_mmio(m->memory, "window", &ops, NULL, 0x1000);
+    const MemoryIoeventfd e = { 0x50, 2, true, 2, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+
+    kvm_put_code(m, 0x1000, code, sizeof(code));
+    machine_lock(m);
+    g_assert_true(memory_region_add_ioeventfd(r, &e, NULL));
+    g_assert_true(memory_region_add_overlap(memory_map_root(m->memory), 0x8000, r, 1, NULL));
+    g_assert_true(x86_set_realmode_entry(m->vcpus[0], 0, 0x1000));
+    machine_unlock(m);
+    kvm_start(m);
+    kvm_wait_port(1);
+    g_assert_cmpint(eventfd_read(e.fd, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 1);
+    g_assert_cmphex(__atomic_load_n(&kept_value, __ATOMIC_RELAXED), ==, UINT64_C(0x5000000003));
+    runstate_stop(m->run_state, RUN_STATE_PAUSED);
+    machine_lock(m);
+    memory_region_free(r);
+    machine_unlock(m);
+    g_assert_nonnull(memory_host_ptr(m->memory, 0x7000, 0x3000));
+    machine_free(m);
+    close(e.fd);
+}
+
 static void test_moves(void)
 {
     if (skip_without_kvm()) {
@@ -285,6 +336,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/runs", test_runs);
+    g_test_add_func("/kvm/ioeventfd", test_ioeventfd);
     g_test_add_func("/kvm/moves", test_moves);
     g_test_add_func("/kvm/state-without-running", test_state_without_running);
     g_test_add_func("/kvm/triple-fault", test_triple_fault);
