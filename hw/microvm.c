@@ -16,8 +16,10 @@
 #include "loader.h"
 #include "mc146818.h"
 #include "serial.h"
+#include "virtio-bus.h"
 
-/* The board's own properties. `words`: what is accepted, NULL for on and off. */
+/* The board's own properties. `words`: what is accepted, NULL for what
+ * its user checks. */
 typedef struct MicrovmProp {
     const char *name;
     const char *words;
@@ -30,6 +32,7 @@ static const MicrovmProp props[] = {
     { "acpi", "on|off|auto" },      /* event device and the table blocks; auto is on */
     { "ioapic2", "on|off|auto" },   /* second I/O APIC; auto follows acpi; accelerator */
     { "isa-serial", "on|off" },
+    { "virtio-mmio-transports", NULL }, /* how many; virtio-bus.c */
     /* Accepted without effect, since what they would switch is not there: */
     { "pcie", "off|auto" },
     { "x-option-roms", "on|off" },
@@ -37,7 +40,8 @@ static const MicrovmProp props[] = {
 };
 
 static const char *const prop_names[] = {
-    "pic", "pit", "rtc", "acpi", "ioapic2", "isa-serial", "pcie", "x-option-roms",
+    "pic", "pit", "rtc", "acpi", "ioapic2", "isa-serial",
+    "virtio-mmio-transports", "pcie", "x-option-roms",
     "auto-kernel-cmdline", NULL,
 };
 _Static_assert(G_N_ELEMENTS(prop_names) == G_N_ELEMENTS(props) + 1, "one name for each property");
@@ -46,9 +50,9 @@ static bool check_props(const MachineConfig *c, GError **errp)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(props); i++) {
         const char *value = machine_config_prop(c, props[i].name);
-        g_auto(GStrv) words = g_strsplit(props[i].words, "|", -1);
+        g_auto(GStrv) words = props[i].words ? g_strsplit(props[i].words, "|", -1) : NULL;
 
-        if (value && !g_strv_contains((const char *const *)words, value)) {
+        if (value && words && !g_strv_contains((const char *const *)words, value)) {
             return gw_fail(errp, GW_ERROR_UNSUPPORTED,
                            "-machine microvm,%s=%s: not supported here (supported: %s)",
                            props[i].name, value, props[i].words);
@@ -105,7 +109,10 @@ static bool microvm_init(Machine *m, GError **errp)
     return check_props(m->config, errp) && microvm_memory_init(s, errp) &&
            fw_cfg_new(m, errp) && (!s->acpi || acpi_ged_new(m, errp)) &&
            (!machine_config_prop_bool(m->config, "rtc", false) || mc146818_new(m, errp)) &&
-           add_serial(m, errp) && microvm_mptable(m, errp) && loader_init(m, errp);
+           add_serial(m, errp) && microvm_mptable(m, errp) &&
+           virtio_bus_init(m, s->acpi && machine_config_prop_bool(m->config, "ioapic2", true),
+                           errp) &&
+           loader_init(m, errp);
 }
 
 static bool microvm_post_incoming(Machine *m, GError **errp)

@@ -95,6 +95,24 @@ static bool device_disk(Cmdline *cl, KeyValList *kv, GError **errp)
     return true;
 }
 
+static void add_prop(const char *key, const char *value, void *opaque)
+{
+    g_hash_table_insert(opaque, g_strdup(key), g_strdup(value ? value : "on"));
+}
+
+/* A device of the board's: what it understands is for hw/ to say, when the machine is made. */
+static bool device_of_board(Cmdline *cl, KeyValList *kv, GError **errp)
+{
+    DeviceConfig *d = g_new0(DeviceConfig, 1);
+
+    g_ptr_array_add(cl->config->devices, d);
+    d->driver = g_strdup(keyval_str(kv, "driver"));
+    d->id = g_strdup(keyval_str(kv, "id"));
+    d->props = config_props_new();
+    keyval_rest(kv, add_prop, d->props);
+    return keyval_done(kv, errp);
+}
+
 typedef struct DeviceType {
     const char *name, *help;
     bool (*make)(Cmdline *cl, KeyValList *kv, GError **errp);
@@ -105,6 +123,7 @@ static const DeviceType device_types[] = {
                 "data-len=, data-be=, cpu-num=", device_loader },
     { "isa-serial", "a 16550A serial port: chardev=, index=0..3", device_serial },
     { "ide-hd", "the boot disk, of which the first sector is run: drive=", device_disk },
+    { "virtio-rng-device", "random numbers over virtio", device_of_board },
 };
 
 static void print_devices(void)

@@ -71,6 +71,16 @@ static void drive_config_free(gpointer p)
     g_free(d);
 }
 
+static void device_config_free(gpointer p)
+{
+    DeviceConfig *d = p;
+
+    g_free(d->driver);
+    g_free(d->id);
+    g_hash_table_unref(d->props);
+    g_free(d);
+}
+
 static void accel_config_free(gpointer p)
 {
     AccelConfig *a = p;
@@ -116,6 +126,7 @@ MachineConfig *machine_config_new(void)
     c->serials = g_ptr_array_new_with_free_func(serial_config_free);
     c->monitors = g_ptr_array_new_with_free_func(monitor_config_free);
     c->fdsets = g_ptr_array_new_with_free_func(fdset_config_free);
+    c->devices = g_ptr_array_new_with_free_func(device_config_free);
     c->globals = g_ptr_array_new_with_free_func(g_free);
     c->traces = g_ptr_array_new_with_free_func(g_free);
     c->smp = 1;
@@ -135,6 +146,7 @@ void machine_config_free(MachineConfig *c)
     g_ptr_array_unref(c->serials);
     g_ptr_array_unref(c->monitors);
     g_ptr_array_unref(c->fdsets);
+    g_ptr_array_unref(c->devices);
     g_ptr_array_unref(c->globals);
     g_ptr_array_unref(c->traces);
     g_hash_table_unref(c->machine_props);

@@ -72,6 +72,12 @@ typedef struct DriveConfig {
     bool readonly;
 } DriveConfig;
 
+/* -device of a type that the board makes (hw/): what it may set is for the device to know. */
+typedef struct DeviceConfig {
+    char *driver, *id;    /* "virtio-blk-device"; id NULL: none given */
+    GHashTable *props;    /* char * -> char * */
+} DeviceConfig;
+
 typedef struct AccelConfig {
     char *name;           /* "kvm", "sim" */
     GHashTable *props;    /* char * -> char *: dirty-ring-size, pattern, rate, ... */
@@ -95,6 +101,7 @@ typedef struct MachineConfig {
     GPtrArray *backends;  /* of MemoryBackendConfig */
     char *kernel, *append, *initrd, *bios;
     GPtrArray *loaders, *drives, *chardevs, *serials, *monitors, *fdsets;
+    GPtrArray *devices;   /* of DeviceConfig */
     GPtrArray *globals;   /* of char *: "migration.send-switchover-start=off" */
     char *name;           /* -name guest=... */
     bool debug_threads;

@@ -321,6 +321,7 @@ void machine_free(Machine *m)
     fd_table_free(m->fds);
     g_main_loop_unref(m->loop);
     g_free(m->accel_errors);
+    g_clear_pointer(&m->run_ops, g_array_unref);
     pthread_mutex_destroy(&m->clock_lock);
     pthread_mutex_destroy(&m->lock);
     g_free(m);

@@ -55,6 +55,7 @@ struct Machine {
     struct DirtyTracker *dirty; /* dirty-log.c: pages written by devices */
     struct MachineListeners *listeners; /* migration-host.c */
     struct MonitorSet *monitors; /* monitor/monitor.c; NULL without */
+    GArray *run_ops;           /* machine-run.c; NULL until the first is added */
     char *accel_errors;        /* why earlier -accel words did not work; NULL if the first did */
 };
 
@@ -80,6 +81,27 @@ void machine_clock_set_running(Machine *m, bool running);
 /* Gives a device to the machine: `destroy` is called in reverse order by machine_free(), `reset`
  * (optional) by machine_reset(). Machine lock held. */
 void machine_add_device(Machine *m, void *dev, GDestroyNotify destroy, void (*reset)(void *dev));
+
+/* ---- devices that work while the guest runs (machine-run.c) ---- */
+
+/* Called with the run state's transition lock and no other, on any thread but a vCPU's. */
+typedef struct MachineRunOps {
+    /* The vCPUs are parked: finish what is under way; may wait for the host's devices. With
+     * `handover` the guest may run elsewhere next: write everything out and give up locks. Called
+     * again, and with handover alone, for a guest that was stopped before. */
+    void (*stopped)(void *opaque, bool handover);
+    /* The guest is about to run here. False with *errp: it cannot. */
+    bool (*starting)(void *opaque, GError **errp);
+} MachineRunOps;
+
+/* Before the guest first starts. Main thread, machine lock held. */
+void machine_add_run_ops(Machine *m, const MachineRunOps *ops, void *opaque);
+/* Fine if it was not added. The guest does not run. */
+void machine_remove_run_ops(Machine *m, void *opaque);
+/* Run state only. */
+void machine_run_stopped(Machine *m, bool handover);
+/* All or none: when one refuses, those before it are stopped again. */
+bool machine_run_starting(Machine *m, GError **errp);
 
 /* The open chardev of that id or NULL. Main thread. */
 struct Chardev *machine_find_chardev(Machine *m, const char *id);

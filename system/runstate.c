@@ -158,19 +158,29 @@ static void tell_accel(Machine *m, bool running)
     machine_unlock(m);
 }
 
+/* The guest first, then the devices that work for it. transition_lock held. */
+static void pause_all(Machine *m, bool handover)
+{
+    vcpus_pause(m);
+    machine_run_stopped(m, handover);
+    tell_accel(m, false);
+}
+
 void runstate_stop(RunStateMachine *rs, RunState s)
 {
     Machine *m = rs->machine;
 
     pthread_mutex_lock(&rs->transition_lock);
     if (runstate_is_running(rs)) {
-        vcpus_pause(m);
-        tell_accel(m, false);
+        pause_all(m, s == RUN_STATE_FINISH_MIGRATE);
         change(rs, s);
     } else if (runstate_get(rs) == RUN_STATE_INMIGRATE && s == RUN_STATE_PAUSED) {
         /* Nothing to stop yet: what the user means is what should come after the migration. */
         __atomic_store_n(&m->autostart, false, __ATOMIC_RELEASE);
     } else {
+        if (s == RUN_STATE_FINISH_MIGRATE) {
+            machine_run_stopped(m, true);
+        }
         change(rs, s);
     }
     pthread_mutex_unlock(&rs->transition_lock);
@@ -180,10 +190,13 @@ void runstate_stop(RunStateMachine *rs, RunState s)
 static void schedule_requests(RunStateMachine *rs);
 
 /* transition_lock held. */
-static void start_locked(RunStateMachine *rs)
+static bool start_locked(RunStateMachine *rs, GError **errp)
 {
     if (runstate_is_running(rs) || rs->ended) {
-        return;
+        return true;
+    }
+    if (!machine_run_starting(rs->machine, errp)) {
+        return false;
     }
     /* The word first: a vCPU that stops at once must find "running" to leave. */
     change(rs, RUN_STATE_RUNNING);
@@ -192,6 +205,7 @@ static void start_locked(RunStateMachine *rs)
     pthread_mutex_lock(&rs->request_lock);
     schedule_requests(rs);
     pthread_mutex_unlock(&rs->request_lock);
+    return true;
 }
 
 bool runstate_start(RunStateMachine *rs, GError **errp)
@@ -213,7 +227,7 @@ bool runstate_start(RunStateMachine *rs, GError **errp)
                      runstate_name(runstate_get(rs)));
         break;
     default:
-        start_locked(rs);
+        ok = start_locked(rs, errp);
         break;
     }
     pthread_mutex_unlock(&rs->transition_lock);
@@ -230,7 +244,7 @@ bool runstate_start_migrated(RunStateMachine *rs, GError **errp)
         ok = gw_fail(errp, GW_ERROR_GENERIC, "the guest cannot run on from run state '%s'",
                      runstate_name(runstate_get(rs)));
     } else {
-        start_locked(rs);
+        ok = start_locked(rs, errp);
     }
     pthread_mutex_unlock(&rs->transition_lock);
     deliver(rs);
@@ -286,16 +300,21 @@ static void reset_running(RunStateMachine *rs)
 {
     Machine *m = rs->machine;
 
-    vcpus_pause(m);
+    g_autoptr(GError) err = NULL;
+
+    pause_all(m, false);
     if (__atomic_load_n(&m->no_reboot, __ATOMIC_RELAXED)) {
-        tell_accel(m, false);
         change(rs, RUN_STATE_SHUTDOWN);
         return;
     }
-    tell_accel(m, false);
     machine_lock(m);
     machine_reset(m);
     machine_unlock(m);
+    if (!machine_run_starting(m, &err)) {
+        g_printerr("reset: %s\n", err->message);
+        change(rs, RUN_STATE_INTERNAL_ERROR);
+        return;
+    }
     tell_accel(m, true);
     vcpus_resume(m);
 }
@@ -320,8 +339,7 @@ static gboolean serve_requests(gpointer opaque)
     }
     pthread_mutex_unlock(&rs->request_lock);
     if (running && stop >= 0) {
-        vcpus_pause(rs->machine);
-        tell_accel(rs->machine, false);
+        pause_all(rs->machine, false);
         change(rs, stop);
     } else if (running && reset) {
         reset_running(rs);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Transports of a microvm and the table of virtio device types. Devices take transports from the
+ * last to the first, as on QEMU's board, so that addresses, and with them section names, agree.
+ * Main thread, machine lock held.
+ */
+#include "virtio-bus.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmdline-keyval.h"
+#include "error.h"
+#include "virtio-mmio.h"
+#include "virtio-rng.h"
+
+#define TRANSPORT_BASE UINT64_C(0xfeb00000)
+#define TRANSPORTS 8
+#define TRANSPORTS_IOAPIC2 24
+#define TRANSPORTS_MAX 128 /* virtio-mmio-transports= */
+#define FIRST_GSI 5
+#define FIRST_GSI_IOAPIC2 24
+
+typedef struct VirtIOType {
+    const char *driver;
+    bool (*make)(VirtIOMMIO *t, Machine *m, const DeviceConfig *conf, GError **errp);
+    const char *const *props; /* what -device may set */
+} VirtIOType;
+
+static const char *const no_props[] = { NULL };
+
+static const VirtIOType types[] = {
+    { "virtio-rng-device", virtio_rng_new, no_props },
+};
+
+static const VirtIOType *find_type(const char *driver)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+        if (strcmp(types[i].driver, driver) == 0) {
+            return &types[i];
+        }
+    }
+    return NULL;
+}
+
+/* -global virtio-mmio.force-legacy=on|off; the default is on. */
+static bool force_legacy(const MachineConfig *c, bool *legacy, GError **errp)
+{
+    static const char prefix[] = "virtio-mmio.force-legacy=";
+
+    *legacy = true;
+    for (guint i = 0; i < c->globals->len; i++) {
+        const char *g = c->globals->pdata[i];
+
+        if (g_str_has_prefix(g, prefix) &&
+            !keyval_parse_bool(g + sizeof(prefix) - 1, legacy)) {
+            return gw_fail(errp, GW_ERROR_GENERIC, "-global %s: give on or off", g);
+        }
+    }
+    return true;
+}
+
+static bool check_props(const VirtIOType *type, const DeviceConfig *conf, GError **errp)
+{
+    GHashTableIter it;
+    gpointer key;
+
+    g_hash_table_iter_init(&it, conf->props);
+    while (g_hash_table_iter_next(&it, &key, NULL)) {
+        if (!g_strv_contains(type->props, key)) {
+            g_autofree char *all = g_strjoinv(", ", (char **)type->props);
+
+            return gw_fail(errp, GW_ERROR_GENERIC, "Property '%s.%s' not found (there are: %s)",
+                           conf->driver, (char *)key, *all ? all : "none");
+        }
+    }
+    return true;
+}
+
+static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, GError **errp)
+{
+    for (guint i = 0; i < m->config->devices->len; i++) {
+        const DeviceConfig *conf = m->config->devices->pdata[i];
+        const VirtIOType *type = find_type(conf->driver);
+
+        if (!type) {
+            return gw_fail(errp, GW_ERROR_UNSUPPORTED, "-device %s: not supported by this machine",
+                           conf->driver);
+        }
+        if (!n) {
+            return gw_fail(errp, GW_ERROR_GENERIC, "-device %s: No 'virtio-bus' bus found for "
+                           "device '%s': all transports are taken; -machine "
+                           "virtio-mmio-transports=N makes more", conf->driver, conf->driver);
+        }
+        if (!check_props(type, conf, errp) || !type->make(slots[n - 1], m, conf, errp)) {
+            g_prefix_error(errp, "-device %s: ", conf->driver);
+            return false;
+        }
+        n--;
+    }
+    return true;
+}
+
+/* How many: the board's own number unless -machine virtio-mmio-transports= says otherwise. */
+static bool count(const MachineConfig *c, unsigned def, unsigned *n, GError **errp)
+{
+    const char *v = machine_config_prop(c, "virtio-mmio-transports");
+    guint64 value = def;
+
+    if (v && !g_ascii_string_to_unsigned(v, 10, 1, TRANSPORTS_MAX, &value, NULL)) {
+        return gw_fail(errp, GW_ERROR_GENERIC, "-machine virtio-mmio-transports=%s: give a number "
+                       "from 1 to %d", v, TRANSPORTS_MAX);
+    }
+    *n = (unsigned)value;
+    return true;
+}
+
+bool virtio_bus_init(Machine *m, bool ioapic2, GError **errp)
+{
+    unsigned def = ioapic2 ? TRANSPORTS_IOAPIC2 : TRANSPORTS, n = 0;
+    unsigned gsi = ioapic2 ? FIRST_GSI_IOAPIC2 : FIRST_GSI;
+    g_autofree VirtIOMMIO **slots = NULL;
+    bool legacy = true;
+
+    if (!count(m->config, def, &n, errp) || !force_legacy(m->config, &legacy, errp)) {
+        return false;
+    }
+    slots = g_new0(VirtIOMMIO *, n);
+    for (unsigned i = 0; i < n; i++) {
+        /* Beyond the board's own lines they are shared. */
+        slots[i] = virtio_mmio_new(m, TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE,
+                                   gsi + i % def, legacy, errp);
+        if (!slots[i]) {
+            return false;
+        }
+    }
+    return add_devices(m, slots, n, errp);
+}
