@@ -11,6 +11,7 @@
 
 #include "cmdline-keyval.h"
 #include "error.h"
+#include "virtio-blk.h"
 #include "virtio-mmio.h"
 #include "virtio-rng.h"
 
@@ -30,6 +31,7 @@ typedef struct VirtIOType {
 static const char *const no_props[] = { NULL };
 
 static const VirtIOType types[] = {
+    { "virtio-blk-device", virtio_blk_new, virtio_blk_props },
     { "virtio-rng-device", virtio_rng_new, no_props },
 };
 

@@ -94,6 +94,25 @@ static void config_write(VirtIODevice *vdev, uint64_t offset, uint64_t value, un
 
 /* ---- reads ---- */
 
+/* What a guest reads at each interrupt is read without the device's lock: its I/O thread may wait
+ * for a page with it, and the reader here has the machine lock. */
+static bool atomic_read(const VirtIODevice *vdev, uint64_t offset, uint32_t *v)
+{
+    switch (offset) {
+    case VIRTIO_MMIO_INTERRUPT_STATUS:
+        *v = __atomic_load_n(&vdev->isr, __ATOMIC_SEQ_CST);
+        return true;
+    case VIRTIO_MMIO_STATUS:
+        *v = __atomic_load_n(&vdev->status, __ATOMIC_RELAXED);
+        return true;
+    case VIRTIO_MMIO_CONFIG_GENERATION:
+        *v = __atomic_load_n(&vdev->config_generation, __ATOMIC_RELAXED);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static uint32_t empty_read(const VirtIOMMIO *t, uint64_t offset)
 {
     switch (offset) {
@@ -132,8 +151,6 @@ static uint32_t modern_read(VirtIOMMIO *t, const VirtQueue *vq, uint64_t offset)
     switch (offset) {
     case VIRTIO_MMIO_QUEUE_READY:
         return vq ? vq->enabled : 0;
-    case VIRTIO_MMIO_CONFIG_GENERATION:
-        return __atomic_load_n(&t->vdev->config_generation, __ATOMIC_RELAXED);
     default:
         /* No shared memory regions: all ones. */
         return offset >= SHM_LEN_LOW && offset <= SHM_BASE_HIGH ? UINT32_MAX : 0;
@@ -152,10 +169,6 @@ static uint32_t reg_read(VirtIOMMIO *t, uint64_t offset)
         return host_features(t);
     case VIRTIO_MMIO_QUEUE_NUM_MAX:
         return vq ? vq->num_max : 0;
-    case VIRTIO_MMIO_INTERRUPT_STATUS:
-        return __atomic_load_n(&vdev->isr, __ATOMIC_SEQ_CST);
-    case VIRTIO_MMIO_STATUS:
-        return vdev->status;
     case VIRTIO_MMIO_MAGIC_VALUE:
     case VIRTIO_MMIO_VERSION:
     case VIRTIO_MMIO_VENDOR_ID:
@@ -168,9 +181,13 @@ static uint32_t reg_read(VirtIOMMIO *t, uint64_t offset)
 static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
     VirtIOMMIO *t = opaque;
+    uint32_t v;
 
     if (!t->vdev) {
         return size == 4 ? empty_read(t, offset) : 0;
+    }
+    if (size == 4 && atomic_read(t->vdev, offset, &v)) {
+        return v;
     }
     LOCK_GUARD(&t->vdev->lock);
     if (offset >= VIRTIO_MMIO_CONFIG) {
@@ -313,10 +330,6 @@ static void reg_write(VirtIOMMIO *t, uint64_t offset, uint32_t value)
             vdev->queue_sel = value;
         }
         break;
-    case VIRTIO_MMIO_INTERRUPT_ACK:
-        __atomic_fetch_and(&vdev->isr, ~value, __ATOMIC_SEQ_CST);
-        update_line(t);
-        break;
     case VIRTIO_MMIO_STATUS:
         virtio_set_status(vdev, value);
         break;
@@ -340,6 +353,11 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
         if (size == 4 && value < t->vdev->nr_queues) {
             virtio_queue_kick(&t->vdev->vqs[value]);
         }
+        return;
+    }
+    if (offset == VIRTIO_MMIO_INTERRUPT_ACK) { /* without the lock, as in atomic_read() */
+        __atomic_fetch_and(&t->vdev->isr, ~(uint32_t)value, __ATOMIC_SEQ_CST);
+        update_line(t);
         return;
     }
     LOCK_GUARD(&t->vdev->lock);

@@ -17,7 +17,7 @@
 typedef struct Gather {
     VirtQueue *vq;
     struct iovec iov[VIRTQUEUE_MAX_SIZE];
-    uint64_t gpa[VIRTQUEUE_MAX_SIZE];
+    VirtQueuePiece pieces[VIRTQUEUE_MAX_SIZE];
     unsigned out_num, in_num;
     uint64_t out_len, in_len;
 } Gather;
@@ -221,7 +221,7 @@ static bool gather_buffer(Gather *g, const struct vring_desc *d)
     uint64_t gpa = d->addr;
 
     for (unsigned i = 0; i < n; i++) {
-        g->gpa[used + i] = gpa;
+        g->pieces[used + i] = (VirtQueuePiece){ gpa, g->iov[used + i].iov_len };
         gpa += g->iov[used + i].iov_len;
     }
     *(is_write ? &g->in_num : &g->out_num) += n;
@@ -290,8 +290,8 @@ static bool gather_chain(Gather *g, MemoryCache *table, unsigned num, unsigned h
 static VirtQueueElement *element_new(const Gather *g, unsigned head, size_t size)
 {
     unsigned n = g->out_num + g->in_num;
-    size_t gpa_at = (size + 15) & ~(size_t)15;
-    size_t iov_at = (gpa_at + g->in_num * sizeof(uint64_t) + 15) & ~(size_t)15;
+    size_t pieces_at = (size + 15) & ~(size_t)15;
+    size_t iov_at = pieces_at + g->in_num * sizeof(VirtQueuePiece);
     VirtQueueElement *e = g_malloc(iov_at + n * sizeof(struct iovec));
 
     memset(e, 0, size);
@@ -300,10 +300,10 @@ static VirtQueueElement *element_new(const Gather *g, unsigned head, size_t size
     e->in_num = g->in_num;
     e->out_len = g->out_len;
     e->in_len = g->in_len;
-    e->in_gpa = (uint64_t *)((uint8_t *)e + gpa_at);
+    e->in_pieces = (VirtQueuePiece *)((uint8_t *)e + pieces_at);
     e->out_sg = (struct iovec *)((uint8_t *)e + iov_at);
     e->in_sg = e->out_sg + g->out_num;
-    memcpy(e->in_gpa, g->gpa + g->out_num, g->in_num * sizeof(uint64_t));
+    memcpy(e->in_pieces, g->pieces + g->out_num, g->in_num * sizeof(VirtQueuePiece));
     memcpy(e->out_sg, g->iov, n * sizeof(struct iovec));
     return e;
 }
@@ -341,13 +341,12 @@ void *virtqueue_pop(VirtQueue *vq, size_t size)
 
 /* ---- push ---- */
 
-/* What the device wrote is dirty, and so may be what it was about to write. */
 static void mark_written(VirtQueue *vq, const VirtQueueElement *e, uint64_t len)
 {
     for (unsigned i = 0; i < e->in_num && len; i++) {
-        uint64_t n = MIN(len, e->in_sg[i].iov_len);
+        uint64_t n = MIN(len, e->in_pieces[i].len);
 
-        memory_mark_dirty(vq->vdev->machine->memory, e->in_gpa[i], n);
+        memory_mark_dirty(vq->vdev->machine->memory, e->in_pieces[i].gpa, n);
         len -= n;
     }
 }

@@ -160,15 +160,21 @@ static void run_stopped(void *opaque, bool handover)
     }
 }
 
+static bool activate(VirtIODevice *vdev, GError **errp)
+{
+    if (!vdev->active && vdev->class->activate && !vdev->class->activate(vdev, errp)) {
+        return false;
+    }
+    vdev->active = true;
+    return true;
+}
+
 static bool run_starting(void *opaque, GError **errp)
 {
     VirtIODevice *vdev = opaque;
 
-    if (!vdev->active) {
-        if (vdev->class->activate && !vdev->class->activate(vdev, errp)) {
-            return false;
-        }
-        vdev->active = true;
+    if (!activate(vdev, errp)) {
+        return false;
     }
     LOCK_GUARD(&vdev->lock);
     vdev->vm_running = true;
@@ -234,9 +240,13 @@ unsigned virtio_queue_index(const VirtQueue *vq)
 bool virtio_plug(VirtIODevice *vdev, const char *idstr, GError **errp)
 {
     machine_add_run_ops(vdev->machine, &run_ops, vdev);
-    return virtio_thread_start(vdev, errp) &&
-           gw_vmstate_register(vdev->machine->migration, idstr, 0, vdev->class->vmsd, vdev,
-                               MIGRATION_PRIORITY_DEFAULT, errp);
+    if (!virtio_thread_start(vdev, errp) ||
+        !gw_vmstate_register(vdev->machine->migration, idstr, 0, vdev->class->vmsd, vdev,
+                             MIGRATION_PRIORITY_DEFAULT, errp)) {
+        return false;
+    }
+    /* The destination of a migration waits until the source has let go. */
+    return vdev->machine->config->incoming || activate(vdev, errp);
 }
 
 void virtio_cleanup(VirtIODevice *vdev)
@@ -246,6 +256,9 @@ void virtio_cleanup(VirtIODevice *vdev)
     }
     gw_vmstate_unregister(vdev->machine->migration, vdev->class->vmsd, vdev);
     machine_remove_run_ops(vdev->machine, vdev);
+    if (vdev->thread) {
+        run_stopped(vdev, false);
+    }
     virtio_thread_stop(vdev);
     if (vdev->active && vdev->class->inactivate) {
         vdev->class->inactivate(vdev);

@@ -31,13 +31,19 @@ typedef struct VirtQueue VirtQueue;
 typedef struct VirtIOThread VirtIOThread;
 typedef struct VirtIOWire VirtIOWire;
 
-/* One request: the guest's buffers as host memory. Owned by who popped it (g_free()). */
+/* A piece of guest memory that a device may write. */
+typedef struct VirtQueuePiece {
+    uint64_t gpa, len;
+} VirtQueuePiece;
+
+/* One request: the guest's buffers as host memory. Owned by who popped it (g_free()), who may
+ * change out_sg[] and in_sg[] as it likes. */
 typedef struct VirtQueueElement {
     unsigned index;            /* head descriptor */
     unsigned out_num, in_num;  /* pieces that the device reads, writes */
     uint64_t out_len, in_len;  /* bytes */
     struct iovec *out_sg, *in_sg;
-    uint64_t *in_gpa;          /* guest address of each in_sg[] */
+    VirtQueuePiece *in_pieces; /* in_num; what may have become dirty */
 } VirtQueueElement;
 
 typedef struct VirtIODeviceClass {

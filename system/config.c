@@ -68,6 +68,7 @@ static void drive_config_free(gpointer p)
     g_free(d->file);
     g_free(d->format);
     g_free(d->iface);
+    g_free(d->cache);
     g_free(d);
 }
 

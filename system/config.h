@@ -66,9 +66,15 @@ typedef struct LoaderConfig {
     int cpu_num;          /* -1: none */
 } LoaderConfig;
 
-/* -drive / -blockdev: so far only a raw image whose first sector may be booted. */
+/* -drive / -blockdev: a raw image, of a disk (-device virtio-blk-device,drive=ID) or to boot from
+ * its first sector. */
 typedef struct DriveConfig {
     char *id, *file, *format, *iface;
+    char *cache;          /* -drive cache=: "none", ...; NULL: writeback */
+    bool cache_direct, cache_no_flush; /* -blockdev cache.direct, cache.no-flush */
+    bool aio_threads;     /* aio=threads: no io_uring */
+    bool unmap;           /* discard=unmap */
+    bool locking_off;     /* -blockdev locking=off */
     bool readonly;
 } DriveConfig;
 

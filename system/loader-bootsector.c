@@ -67,7 +67,9 @@ bool loader_bootsector(Machine *m, bool *found, GError **errp)
     for (guint i = 0; i < c->drives->len; i++) {
         const DriveConfig *d = g_ptr_array_index(c->drives, i);
 
-        if (d->file) {
+        /* Others are disks of a device's (-device virtio-blk-device). */
+        if (d->file && g_strcmp0(d->iface, "none") != 0 &&
+            g_strcmp0(d->iface, "virtio") != 0) {
             return add_sector(m, d->file, errp);
         }
     }

@@ -31,6 +31,7 @@ struct options {
     uint64_t sweep;       /* seconds between complete verifications; 0: only when asked */
     uint64_t report;      /* milliseconds between reports; 0: none */
     uint64_t beat;        /* microseconds between dots on the serial line; 0: none */
+    uint64_t disk;        /* requests in flight on each virtio-blk disk; 0: leave them alone */
     uint64_t tsc_khz;     /* 0: find out */
     bool wait_halt;       /* paced patterns halt between bursts (first vCPU), else they spin */
 };
@@ -110,6 +111,17 @@ void report_sweep(struct work *w, bool begin);
 void sweep_maybe_begin(struct work *w, uint64_t now);
 void sweep_step(struct work *w, unsigned pages);
 void check_page(struct work *w, uint64_t index);
+
+/* disk.c; the first vCPU only */
+struct disk_counters {
+    uint64_t disks, queues, operations, writes, verified, wrong, first, errors, strange, stuck;
+    uint64_t passes, interrupts;
+    char id[21];
+};
+extern struct disk_counters disk;
+void disk_setup(struct work *w);
+void disk_step(struct work *w);
+void report_disk(struct work *w);
 
 /* smp.c, work.c */
 void interrupts_setup(void);

@@ -38,6 +38,7 @@ static const struct number {
     {"sweep", &options.sweep, 1000000},
     {"report", &options.report, 1000000},
     {"beat", &options.beat, 10000000},
+    {"disk", &options.disk, 8},
     {"tsc_khz", &options.tsc_khz, 100000000},
 };
 

@@ -4,6 +4,7 @@
  *   gw hello   once: what it works with
  *   gw report  about once a second and vCPU: counters, stalls (us) since the last report and ever
  *   gw sweep-begin / gw sweep-end  around one verification of the whole slice
+ *   gw disk    with disk=, beside each report of the first vCPU: requests and what came of them
  *   gw fault   an exception: the guest has stopped
  */
 #include "guest.h"
@@ -111,6 +112,26 @@ void report_sweep(struct work *w, bool begin)
         put(&l, " total_wrong=", w->wrong);
         put(&l, " table=", w->sweep_sum == w->sweep_expected);
     }
+    send(w, &l);
+}
+
+void report_disk(struct work *w)
+{
+    struct line l = {0};
+    put(&l, "gw disk disks=", disk.disks);
+    put(&l, " queues=", disk.queues);
+    put(&l, " ops=", disk.operations);
+    put(&l, " writes=", disk.writes);
+    put(&l, " verified=", disk.verified);
+    put(&l, " wrong=", disk.wrong);
+    put(&l, " first=", disk.first);
+    put(&l, " errors=", disk.errors);
+    put(&l, " strange=", disk.strange);
+    put(&l, " stuck=", disk.stuck);
+    put(&l, " passes=", disk.passes);
+    put(&l, " interrupts=", disk.interrupts);
+    put_text(&l, " id=");
+    put_text(&l, disk.id);
     send(w, &l);
 }
 

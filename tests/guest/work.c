@@ -84,6 +84,8 @@ static void operate(struct work *w)
 /* Things that are due by the clock. */
 static void housekeeping(struct work *w, uint64_t now)
 {
+    if (w->cpu == 0)
+        disk_step(w);
     if (options.beat && w->cpu == 0 && now >= w->next_beat) {
         w->next_beat = now + clock_from_us(options.beat);
         serial_write(w, ".", 1);
@@ -94,6 +96,8 @@ static void housekeeping(struct work *w, uint64_t now)
             serial_poll();
         if (options.report)
             report_now(w);
+        if (options.report && options.disk && w->cpu == 0)
+            report_disk(w);
     }
     sweep_maybe_begin(w, now);
 }
