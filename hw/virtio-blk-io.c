@@ -40,7 +40,7 @@ static int request_fd(const VirtIOBlockReq *req)
 
 /* ---- in place ---- */
 
-/* Zeroes a piece where the file system cannot do it by itself; returns bytes or a negative errno. */
+/* Zeroes a piece where the file system cannot do it by itself; like do_in_place(). */
 static ssize_t write_zeroes(const VirtIOBlockReq *req)
 {
     g_autofree uint8_t *zeros = g_malloc0(MIN(req->len, ZERO_CHUNK));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Registers and rings of virtio-mmio, polled; see virtio.h. Each register access leaves the guest, so
- * there are few: a kick for new buffers, unless the device does not want it.
+ * Registers and rings of virtio-mmio, polled; see virtio.h. Each register access leaves the guest,
+ * so there are few: a kick for new buffers, unless the device does not want it.
  */
 #include "virtio.h"
 
