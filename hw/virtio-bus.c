@@ -11,7 +11,9 @@
 
 #include "cmdline-keyval.h"
 #include "error.h"
+#include "virtio-balloon.h"
 #include "virtio-blk.h"
+#include "virtio-console.h"
 #include "virtio-mmio.h"
 #include "virtio-rng.h"
 
@@ -31,7 +33,9 @@ typedef struct VirtIOType {
 static const char *const no_props[] = { NULL };
 
 static const VirtIOType types[] = {
+    { "virtio-balloon-device", virtio_balloon_new, virtio_balloon_props },
     { "virtio-blk-device", virtio_blk_new, virtio_blk_props },
+    { "virtio-serial-device", virtio_serial_new, virtio_serial_props },
     { "virtio-rng-device", virtio_rng_new, no_props },
 };
 
@@ -79,12 +83,43 @@ static bool check_props(const VirtIOType *type, const DeviceConfig *conf, GError
     return true;
 }
 
+/* virtconsole and virtserialport go into the last virtio-serial-device before them, or the one that
+ * bus= names (ID.0). */
+static bool add_port(VirtIOMMIO **slots, unsigned first, unsigned end, const DeviceConfig *conf,
+                     GError **errp)
+{
+    static const VirtIOType port = { NULL, NULL, virtio_port_props };
+    const char *bus = g_hash_table_lookup(conf->props, "bus");
+
+    if (!check_props(&port, conf, errp)) {
+        return false;
+    }
+    for (unsigned i = first; i < end; i++) {
+        VirtIODevice *vdev = virtio_mmio_device(slots[i]);
+        g_autofree char *name = g_strdup_printf("%s.0", vdev->id ? vdev->id : "");
+
+        if (virtio_is_serial(vdev) && (!bus || !strcmp(bus, name))) {
+            return virtio_port_new(vdev, conf, errp);
+        }
+    }
+    return gw_fail(errp, GW_ERROR_GENERIC, "No 'virtio-serial-bus' bus found for device '%s': give "
+                   "-device virtio-serial-device before it", conf->driver);
+}
+
 static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, GError **errp)
 {
+    const unsigned end = n;
+
     for (guint i = 0; i < m->config->devices->len; i++) {
         const DeviceConfig *conf = m->config->devices->pdata[i];
         const VirtIOType *type = find_type(conf->driver);
 
+        if (!strcmp(conf->driver, "virtconsole") || !strcmp(conf->driver, "virtserialport")) {
+            if (!add_port(slots, n, end, conf, errp)) {
+                return false;
+            }
+            continue;
+        }
         if (!type) {
             return gw_fail(errp, GW_ERROR_UNSUPPORTED, "-device %s: not supported by this machine",
                            conf->driver);

@@ -85,6 +85,8 @@ const HmpCommand hmp_commands[] = {
     {"cancel_vcpu_dirty_limit", "[cpu_index]",
      "cancel dirty page rate limit, use cpu_index to cancel\n\t\t\t\t\t limit on a specified "
      "virtual cpu", hmp_cancel_vcpu_dirty_limit, {{"cpu_index", HMP_REST, true}}, NULL},
+    {"balloon", "target", "request VM to change its memory allocation (in MB)", hmp_balloon,
+     {{"target", HMP_NUMBER}}, NULL},
     {"cont|c", "", "resume emulation", hmp_cont, {{NULL}}, NULL},
     {"help|?", "[cmd]", "show the help", hmp_help, {{"cmd", HMP_REST, true}}, complete_help},
     {"info", "[subcommand]", "show various information about the system state", hmp_info,
@@ -134,6 +136,7 @@ const HmpCommand hmp_commands[] = {
 };
 
 const HmpCommand hmp_info_commands[] = {
+    {"balloon", "", "show balloon information", hmp_info_balloon, {{NULL}}, NULL},
     {"chardev", "", "show the character devices", hmp_info_chardev, {{NULL}}, NULL},
     {"cpus", "", "show infos for each CPU", hmp_info_cpus, {{NULL}}, NULL},
     {"dirty_rate", "", "show dirty rate information", hmp_info_dirty_rate, {{NULL}}, NULL},

@@ -14,6 +14,10 @@ char *hmp_crlf(const char *text);
 void hmp_help(HmpCall *call);
 void hmp_info(HmpCall *call);
 
+/* cmd-balloon.c */
+void hmp_balloon(HmpCall *call);
+void hmp_info_balloon(HmpCall *call);
+
 /* hmp-memory.c */
 void hmp_x(HmpCall *call);
 void hmp_xp(HmpCall *call);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The life of a MonitorSet, and how the machine's news become events: run state changes STOP,
- * RESUME and SHUTDOWN, resets RESET, migration MIGRATION and MIGRATION_PASS.
+ * RESUME and SHUTDOWN, resets RESET, migration MIGRATION and MIGRATION_PASS, a balloon
+ * BALLOON_CHANGE.
  *
  * The machine's listeners cannot be taken away: a set lives as long as its machine and is freed by
  * machine_free() as the last made device. News come on any thread and only queue.
@@ -98,6 +99,14 @@ MonitorSet *monitor_set_new(Machine *m)
     return set;
 }
 
+static void on_balloon(void *opaque, uint64_t actual)
+{
+    json_object *data = jo_new();
+
+    jo_uint(data, "actual", actual);
+    monitor_event(opaque, "BALLOON_CHANGE", data);
+}
+
 void monitor_set_attach(MonitorSet *set)
 {
     Machine *m = set->machine;
@@ -105,6 +114,10 @@ void monitor_set_attach(MonitorSet *set)
     runstate_add_notify(m->run_state, on_run_state, set);
     machine_add_migration_listener(m, &migration_listener, set);
     machine_lock(m);
+    if (m->balloon) {
+        m->balloon->changed_opaque = set;
+        m->balloon->changed = on_balloon;
+    }
     machine_add_device(m, set, (GDestroyNotify)monitor_set_free, on_reset);
     machine_unlock(m);
 }

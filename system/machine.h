@@ -55,6 +55,7 @@ struct Machine {
     struct DirtyTracker *dirty; /* dirty-log.c: pages written by devices */
     struct MachineListeners *listeners; /* migration-host.c */
     struct MonitorSet *monitors; /* monitor/monitor.c; NULL without */
+    struct MachineBalloon *balloon; /* the device's; NULL: none */
     GArray *run_ops;           /* machine-run.c; NULL until the first is added */
     char *accel_errors;        /* why earlier -accel words did not work; NULL if the first did */
 };
@@ -81,6 +82,18 @@ void machine_clock_set_running(Machine *m, bool running);
 /* Gives a device to the machine: `destroy` is called in reverse order by machine_free(), `reset`
  * (optional) by machine_reset(). Machine lock held. */
 void machine_add_device(Machine *m, void *dev, GDestroyNotify destroy, void (*reset)(void *dev));
+
+/* ---- the balloon ---- */
+
+/* How monitors talk to the balloon, on any thread; bytes of memory that the guest has. */
+typedef struct MachineBalloon {
+    uint64_t (*actual)(void *opaque);
+    void (*set_target)(void *opaque, uint64_t bytes); /* returns at once */
+    void *opaque;
+    /* Set by the monitors before the guest runs; called when `actual` has changed. */
+    void (*changed)(void *opaque, uint64_t actual);
+    void *changed_opaque;
+} MachineBalloon;
 
 /* ---- devices that work while the guest runs (machine-run.c) ---- */
 
