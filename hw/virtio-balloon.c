@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virtio-balloon: the guest gives pages away and takes them back (virtio 1.2, 5.5). Queues: inflate,
- * deflate, statistics (a buffer that the host keeps until it wants new ones), and with
+ * virtio-balloon: the guest gives pages away and takes them back (virtio 1.2, 5.5). Queues:
+ * inflate, deflate, statistics (a buffer that the host keeps until it wants new ones), and with
  * free-page-reporting one for pages that the guest does not use at the moment.
  *
  * I/O thread with the device's lock, but for the target and the guest's answer (`num_pages`,
@@ -69,8 +69,9 @@ static bool may_discard(Machine *m, const uint8_t *host, uint64_t len)
 static void discard(Machine *m, uint64_t gpa, uint8_t *host, uint64_t len)
 {
     bool shared = gw_ram_block_info(m->ram_block)->flags & RAM_BLOCK_SHARED;
+    int advice = shared ? MADV_REMOVE : MADV_DONTNEED;
 
-    if (may_discard(m, host, len) && madvise(host, len, shared ? MADV_REMOVE : MADV_DONTNEED) == 0) {
+    if (may_discard(m, host, len) && madvise(host, len, advice) == 0) {
         memory_mark_dirty(m->memory, gpa, len);
     }
 }

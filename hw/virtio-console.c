@@ -183,8 +183,8 @@ static bool pick_id(const VirtIOSerial *s, const DeviceConfig *conf, bool consol
         return false;
     }
     if (nr == 0 && !console) {
-        return gw_fail(errp, GW_ERROR_GENERIC, "Port number 0 on virtio-serial devices reserved for "
-                       "virtconsole devices for backward compatibility.");
+        return gw_fail(errp, GW_ERROR_GENERIC, "Port number 0 on virtio-serial devices reserved "
+                       "for virtconsole devices for backward compatibility.");
     }
     if (nr == UINT32_MAX) {
         for (nr = console ? 0 : 1; nr < s->max_ports && s->ports[nr]; nr++) {

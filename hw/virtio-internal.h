@@ -53,8 +53,9 @@ bool virtqueue_map(VirtQueue *vq, GError **errp);
 void virtqueue_unmap(VirtQueue *vq);
 /* Legacy: addresses of available and used ring from that of the descriptors. */
 void virtqueue_layout_legacy(VirtQueue *vq);
-/* Reads used->idx after a load and checks it against last_avail_idx. May wait for a page. */
-bool virtqueue_refresh(VirtQueue *vq);
+/* Reads used->idx after a load and checks it against last_avail_idx, once. May wait for a page.
+ * False: they do not go together; the device is broken then, unless errp, which gets the reason. */
+bool virtqueue_refresh(VirtQueue *vq, GError **errp);
 
 /* virtio-thread.c */
 bool virtio_thread_start(VirtIODevice *vdev, GError **errp);

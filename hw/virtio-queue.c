@@ -81,9 +81,18 @@ void virtqueue_unmap(VirtQueue *vq)
     vq->mapped = false;
 }
 
+static bool map_ring(VirtQueue *vq, MemoryCache *c, const char *name, uint64_t gpa, uint64_t len,
+                     GError **errp)
+{
+    if (memory_cache_init(c, vq->vdev->machine->memory, gpa, len, c == &vq->used_cache, errp)) {
+        return true;
+    }
+    g_prefix_error(errp, "%s ring: ", name);
+    return false;
+}
+
 bool virtqueue_map(VirtQueue *vq, GError **errp)
 {
-    MemoryMap *m = vq->vdev->machine->memory;
     g_autoptr(GError) err = NULL;
 
     virtqueue_unmap(vq);
@@ -91,10 +100,9 @@ bool virtqueue_map(VirtQueue *vq, GError **errp)
         gw_fail(&err, GW_ERROR_PROTOCOL, "rings at 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64
                 " are not aligned", vq->desc, vq->avail, vq->used);
     } else {
-        vq->mapped = memory_cache_init(&vq->desc_cache, m, vq->desc, desc_size(vq), false, &err) &&
-                     memory_cache_init(&vq->avail_cache, m, vq->avail, avail_size(vq), false,
-                                       &err) &&
-                     memory_cache_init(&vq->used_cache, m, vq->used, used_size(vq), true, &err);
+        vq->mapped = map_ring(vq, &vq->desc_cache, "desc", vq->desc, desc_size(vq), &err) &&
+                     map_ring(vq, &vq->avail_cache, "avail", vq->avail, avail_size(vq), &err) &&
+                     map_ring(vq, &vq->used_cache, "used", vq->used, used_size(vq), &err);
     }
     if (vq->mapped) {
         return true;
@@ -124,7 +132,7 @@ void virtqueue_reset(VirtQueue *vq)
     memset(&vq->pending, 0, sizeof(vq->pending));
 }
 
-bool virtqueue_refresh(VirtQueue *vq)
+bool virtqueue_refresh(VirtQueue *vq, GError **errp)
 {
     if (!vq->fresh) {
         return true;
@@ -137,9 +145,16 @@ bool virtqueue_refresh(VirtQueue *vq)
     uint16_t heads = avail_idx(vq) - vq->last_avail_idx;
 
     if (vq->inuse > vq->num || heads > vq->num) {
-        virtio_error(vq->vdev, "queue %u of %u entries: the available index %u and the used index "
-                     "%u do not go with the device's own, %u", vq->index, vq->num,
-                     vq->shadow_avail_idx, vq->used_idx, vq->last_avail_idx);
+        g_autofree char *why = g_strdup_printf("last_avail_idx: queue %u of %u entries: the guest's "
+                                               "available index %u and used index %u do not go "
+                                               "with the device's %u", vq->index, vq->num,
+                                               vq->shadow_avail_idx, vq->used_idx,
+                                               vq->last_avail_idx);
+
+        if (errp) {
+            return gw_fail(errp, GW_ERROR_PROTOCOL, "%s", why);
+        }
+        virtio_error(vq->vdev, "%s", why);
         return false;
     }
     return true;
@@ -162,7 +177,7 @@ unsigned virtio_queue_inuse(const VirtQueue *vq)
 
 bool virtio_queue_empty(VirtQueue *vq)
 {
-    if (vq->vdev->broken || !vq->mapped || !virtqueue_refresh(vq)) {
+    if (vq->vdev->broken || !vq->mapped || !virtqueue_refresh(vq, NULL)) {
         return true;
     }
     return vq->shadow_avail_idx == vq->last_avail_idx && avail_idx(vq) == vq->last_avail_idx;

@@ -140,7 +140,7 @@ static void dispatch(VirtIODevice *vdev, FdEntry *e)
     /* Read before the ring is looked at: a later kick makes it readable again. While the guest is
      * stopped kicks are dropped, since a start kicks every queue. */
     drain_eventfd(e->fd);
-    if (virtio_is_live(vdev) && e->vq->mapped && virtqueue_refresh(e->vq)) {
+    if (virtio_is_live(vdev) && e->vq->mapped && virtqueue_refresh(e->vq, NULL)) {
         vdev->class->handle_output(vdev, e->vq);
     }
 }

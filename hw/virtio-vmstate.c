@@ -286,6 +286,15 @@ static bool tail_post_load(void *opaque, int version_id, GError **errp)
     return true;
 }
 
+/* With postcopy the guest's rings may not be here yet, and whoever loads must not wait for them: they
+ * are looked at when the guest runs. */
+static bool check_rings(VirtQueue *vq, GError **errp)
+{
+    MigrationState *ms = vq->vdev->machine->migration;
+
+    return gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_RAM) || virtqueue_refresh(vq, errp);
+}
+
 static bool tail_post_commit(void *opaque, GError **errp)
 {
     VirtIODevice *vdev = opaque;
@@ -295,7 +304,7 @@ static bool tail_post_commit(void *opaque, GError **errp)
     for (unsigned i = 0; i < vdev->nr_queues; i++) {
         VirtQueue *vq = &vdev->vqs[i];
 
-        if (vq->desc && !vdev->broken && !virtqueue_map(vq, errp)) {
+        if (vq->desc && !vdev->broken && (!virtqueue_map(vq, errp) || !check_rings(vq, errp))) {
             return false;
         }
     }
