@@ -145,11 +145,10 @@ bool virtqueue_refresh(VirtQueue *vq, GError **errp)
     uint16_t heads = avail_idx(vq) - vq->last_avail_idx;
 
     if (vq->inuse > vq->num || heads > vq->num) {
-        g_autofree char *why = g_strdup_printf("last_avail_idx: queue %u of %u entries: the guest's "
-                                               "available index %u and used index %u do not go "
-                                               "with the device's %u", vq->index, vq->num,
-                                               vq->shadow_avail_idx, vq->used_idx,
-                                               vq->last_avail_idx);
+        g_autofree char *why =
+            g_strdup_printf("last_avail_idx: queue %u of %u entries: the guest's available index "
+                            "%u and used index %u do not go with the device's %u", vq->index,
+                            vq->num, vq->shadow_avail_idx, vq->used_idx, vq->last_avail_idx);
 
         if (errp) {
             return gw_fail(errp, GW_ERROR_PROTOCOL, "%s", why);

@@ -286,8 +286,8 @@ static bool tail_post_load(void *opaque, int version_id, GError **errp)
     return true;
 }
 
-/* With postcopy the guest's rings may not be here yet, and whoever loads must not wait for them: they
- * are looked at when the guest runs. */
+/* With postcopy the guest's rings may not be here yet, and whoever loads must not wait for them:
+ * they are looked at when the guest runs. */
 static bool check_rings(VirtQueue *vq, GError **errp)
 {
     MigrationState *ms = vq->vdev->machine->migration;
