@@ -102,8 +102,15 @@ void kvm_irqchip_reset(KvmState *k)
 void kvm_set_irq(Machine *m, unsigned gsi, int level)
 {
     struct kvm_irq_level l = { .irq = gsi, .level = level != 0 };
+    KvmState *k = kvm_state(m);
 
-    kvm_ioctl(kvm_state(m)->vm_fd, KVM_IRQ_LINE, &l);
+    if (gsi >= KVM_IOAPIC_PINS) {
+        if (k->has_ioapic2 && gsi < 2 * KVM_IOAPIC_PINS) {
+            kvm_ioapic2_set_line(k, gsi - KVM_IOAPIC_PINS, level);
+        }
+        return;
+    }
+    kvm_ioctl(k->vm_fd, KVM_IRQ_LINE, &l);
 }
 
 static bool chip_ioctl(KvmState *k, unsigned long request, unsigned id, struct kvm_irqchip *chip,

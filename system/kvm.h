@@ -127,6 +127,7 @@ typedef struct KvmState {
     /* Each is newer than KVM's while `chips_dirty`; pushed at the next start. */
     bool chips_dirty;
     KvmIoapic ioapic, ioapic2;
+    pthread_mutex_t ioapic2_lock; /* leaf: ioapic2, whose lines move on any thread */
     KvmPic pic[2];
     KvmPit pit;
     KvmClock clock;
@@ -210,9 +211,11 @@ bool kvm_pit_push(KvmState *k, GError **errp);
 void kvm_pit_reset(KvmPit *pit);
 extern const VMStateDescription kvm_vmstate_pit;
 
-/* kvm-ioapic2.c: registers and memory window of the second I/O APIC, which has no lines here. */
+/* kvm-ioapic2.c: registers, memory window and lines of the second I/O APIC. */
 bool kvm_ioapic2_create(KvmState *k, GError **errp);
 void kvm_ioapic_reset(KvmIoapic *io);
+/* Any thread. */
+void kvm_ioapic2_set_line(KvmState *k, unsigned pin, int level);
 
 /* kvm-clock.c */
 void kvm_clock_stopped(KvmState *k);
