@@ -8,7 +8,7 @@
 
 #include <linux/virtio_ring.h>
 
-#include "virtio-cache.h"
+#include "memory-cache.h"
 #include "virtio.h"
 
 #define VIRTIO_ISR_QUEUE 1u

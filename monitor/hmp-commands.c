@@ -77,6 +77,8 @@ static void hmp_system_powerdown(HmpCall *call)
 }
 
 const HmpCommand hmp_commands[] = {
+    {"balloon", "target", "request VM to change its memory allocation (in MB)", hmp_balloon,
+     {{"target", HMP_NUMBER}}, NULL},
     {"calc_dirty_rate", "[-r] [-b] second [sample_pages_per_GB]",
      "start a round of guest dirty rate measurement (-r: by dirty ring, -b: by dirty bitmap)",
      hmp_calc_dirty_rate,
@@ -85,8 +87,6 @@ const HmpCommand hmp_commands[] = {
     {"cancel_vcpu_dirty_limit", "[cpu_index]",
      "cancel dirty page rate limit, use cpu_index to cancel\n\t\t\t\t\t limit on a specified "
      "virtual cpu", hmp_cancel_vcpu_dirty_limit, {{"cpu_index", HMP_REST, true}}, NULL},
-    {"balloon", "target", "request VM to change its memory allocation (in MB)", hmp_balloon,
-     {{"target", HMP_NUMBER}}, NULL},
     {"cont|c", "", "resume emulation", hmp_cont, {{NULL}}, NULL},
     {"help|?", "[cmd]", "show the help", hmp_help, {{"cmd", HMP_REST, true}}, complete_help},
     {"info", "[subcommand]", "show various information about the system state", hmp_info,
