@@ -87,6 +87,8 @@ const HmpCommand hmp_commands[] = {
     {"cancel_vcpu_dirty_limit", "[cpu_index]",
      "cancel dirty page rate limit, use cpu_index to cancel\n\t\t\t\t\t limit on a specified "
      "virtual cpu", hmp_cancel_vcpu_dirty_limit, {{"cpu_index", HMP_REST, true}}, NULL},
+    {"announce_self", "[interfaces] [id]", "Trigger GARP/RARP announcements", hmp_announce_self,
+     {{"interfaces", HMP_STRING, true}, {"id", HMP_STRING, true}}, NULL},
     {"cont|c", "", "resume emulation", hmp_cont, {{NULL}}, NULL},
     {"help|?", "[cmd]", "show the help", hmp_help, {{"cmd", HMP_REST, true}}, complete_help},
     {"info", "[subcommand]", "show various information about the system state", hmp_info,
@@ -125,6 +127,8 @@ const HmpCommand hmp_commands[] = {
      "set dirty page rate limit, use cpu_index to set limit\n\t\t\t\t\t on a specified virtual "
      "cpu", hmp_set_vcpu_dirty_limit, {{"dirty_rate", HMP_NUMBER}, {"cpu_index", HMP_REST, true}},
      NULL},
+    {"set_link", "name on|off", "change the link status of a network adapter", hmp_set_link,
+     {{"name", HMP_STRING}, {"up", HMP_ON_OFF}}, NULL},
     {"stop|s", "", "stop emulation", hmp_stop, {{NULL}}, NULL},
     {"system_powerdown", "", "send system power down event", hmp_system_powerdown, {{NULL}}, NULL},
     {"system_reset", "", "reset the system", hmp_system_reset, {{NULL}}, NULL},
@@ -151,6 +155,7 @@ const HmpCommand hmp_info_commands[] = {
      {{NULL}}, NULL},
     {"mtree", "", "show the memory map", hmp_info_mtree, {{NULL}}, NULL},
     {"name", "", "show the current VM name", hmp_info_name, {{NULL}}, NULL},
+    {"network", "", "show the network state", hmp_info_network, {{NULL}}, NULL},
     {"status", "", "show the current VM status (running|paused)", hmp_info_status, {{NULL}}, NULL},
     {"uuid", "", "show the current VM UUID", hmp_info_uuid, {{NULL}}, NULL},
     {"vcpu_dirty_limit", "", "show dirty page limit information of all vCPU",

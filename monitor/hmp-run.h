@@ -69,6 +69,11 @@ void hmp_set_vcpu_dirty_limit(HmpCall *call);
 void hmp_cancel_vcpu_dirty_limit(HmpCall *call);
 void hmp_info_vcpu_dirty_limit(HmpCall *call);
 
+/* cmd-net.c */
+void hmp_set_link(HmpCall *call);
+void hmp_announce_self(HmpCall *call);
+void hmp_info_network(HmpCall *call);
+
 /* hmp-info.c */
 void hmp_info_status(HmpCall *call);
 void hmp_info_version(HmpCall *call);

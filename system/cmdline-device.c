@@ -131,6 +131,8 @@ static const DeviceType device_types[] = {
     { "virtconsole", "a console of a virtio-serial-device: chardev=, name=, nr=", device_of_board },
     { "virtserialport", "a port of a virtio-serial-device: chardev=, name=, nr=",
       device_of_board },
+    { "virtio-net-device", "a network card: netdev=, mac=, mq=on|off, and its features by name "
+                           "(csum=, mrg_rxbuf=, ...)", device_of_board },
     { "virtio-rng-device", "random numbers over virtio", device_of_board },
 };
 

@@ -85,6 +85,8 @@ bool cmdline_global(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_drive(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_blockdev(Cmdline *cl, const char *arg, GError **errp);
 DriveConfig *cmdline_find_drive(Cmdline *cl, const char *id);
+/* cmdline-netdev.c */
+bool cmdline_netdev(Cmdline *cl, const char *arg, GError **errp);
 /* cmdline-boot.c */
 bool cmdline_kernel(Cmdline *cl, const char *arg, GError **errp);
 bool cmdline_append(Cmdline *cl, const char *arg, GError **errp);

@@ -99,6 +99,27 @@ static void fdset_config_free(gpointer p)
     g_free(f);
 }
 
+static void net_address_clear(NetAddress *a)
+{
+    g_free(a->host);
+    g_free(a->port);
+    g_free(a->path);
+    g_free(a->fd);
+}
+
+static void netdev_config_free(gpointer p)
+{
+    NetdevConfig *n = p;
+
+    g_free(n->id);
+    g_free(n->type);
+    g_free(n->ifname);
+    g_ptr_array_unref(n->fds);
+    net_address_clear(&n->local);
+    net_address_clear(&n->remote);
+    g_free(n);
+}
+
 GHashTable *config_props_new(void)
 {
     return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -128,6 +149,7 @@ MachineConfig *machine_config_new(void)
     c->monitors = g_ptr_array_new_with_free_func(monitor_config_free);
     c->fdsets = g_ptr_array_new_with_free_func(fdset_config_free);
     c->devices = g_ptr_array_new_with_free_func(device_config_free);
+    c->netdevs = g_ptr_array_new_with_free_func(netdev_config_free);
     c->globals = g_ptr_array_new_with_free_func(g_free);
     c->traces = g_ptr_array_new_with_free_func(g_free);
     c->smp = 1;
@@ -148,6 +170,7 @@ void machine_config_free(MachineConfig *c)
     g_ptr_array_unref(c->monitors);
     g_ptr_array_unref(c->fdsets);
     g_ptr_array_unref(c->devices);
+    g_ptr_array_unref(c->netdevs);
     g_ptr_array_unref(c->globals);
     g_ptr_array_unref(c->traces);
     g_hash_table_unref(c->machine_props);

@@ -89,6 +89,26 @@ typedef struct AccelConfig {
     GHashTable *props;    /* char * -> char *: dirty-ring-size, pattern, rate, ... */
 } AccelConfig;
 
+/* Where a network backend leads: host and port, a unix path, or an inherited descriptor. */
+typedef struct NetAddress {
+    char *host, *port, *path, *fd;
+    bool ipv4, ipv6;
+} NetAddress;
+
+/* -netdev. */
+typedef struct NetdevConfig {
+    char *id;
+    char *type;           /* as it was given: "tap", "socket", "stream", "dgram" */
+    const char *kind;     /* what serves it: "tap", "stream", "dgram" */
+    char *ifname;         /* tap */
+    GPtrArray *fds;       /* tap: of char *, descriptors or getfd names, one for each queue */
+    unsigned queues;      /* tap: pairs */
+    bool vnet_hdr, has_vnet_hdr; /* tap */
+    NetAddress local, remote; /* stream has one of them: server or client */
+    bool server;          /* stream */
+    unsigned reconnect;   /* stream client: ms, 0: never again */
+} NetdevConfig;
+
 typedef struct FdsetConfig {
     int set, fd;
     char *opaque;
@@ -108,6 +128,7 @@ typedef struct MachineConfig {
     char *kernel, *append, *initrd, *bios;
     GPtrArray *loaders, *drives, *chardevs, *serials, *monitors, *fdsets;
     GPtrArray *devices;   /* of DeviceConfig */
+    GPtrArray *netdevs;   /* of NetdevConfig */
     GPtrArray *globals;   /* of char *: "migration.send-switchover-start=off" */
     char *name;           /* -name guest=... */
     bool debug_threads;

@@ -18,6 +18,7 @@
 #include "error.h"
 #include "fd-table.h"
 #include "loader.h"
+#include "net.h"
 #include "machine-init.h"
 #include "memory-region.h"
 #include "migration-host.h"
@@ -195,7 +196,7 @@ static bool open_backends(Machine *m, GError **errp)
         }
         g_ptr_array_add(m->chardevs, chr);
     }
-    return true;
+    return net_init(m, errp);
 }
 
 static Machine *alloc(const MachineConfig *config)
@@ -310,6 +311,7 @@ void machine_free(Machine *m)
     if (m->accel && m->accel->destroy) {
         m->accel->destroy(m);
     }
+    net_free(m);
     g_ptr_array_unref(m->chardevs);
     memory_map_free(m->memory);
     gw_migration_free(m->migration);

@@ -43,6 +43,8 @@ struct Machine {
     GPtrArray *devices;        /* of MachineDevice; machine_add_device() */
     struct FdTable *fds;       /* getfd names, fd sets; made by machine_new() from config->fdsets */
     GPtrArray *chardevs;       /* of Chardev; opened by machine_new() from config->chardevs */
+    GPtrArray *netdevs;        /* of NetBackend; net.c */
+    struct NetAnnouncer *announcer; /* net-announce.c */
     const struct BoardOps *board;
     void *board_state;         /* the board's own */
     pthread_mutex_t clock_lock; /* leaf: clock_offset, clock_stopped */
