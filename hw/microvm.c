@@ -33,10 +33,10 @@ static const MicrovmProp props[] = {
     { "ioapic2", "on|off|auto" },   /* second I/O APIC; auto follows acpi; accelerator */
     { "isa-serial", "on|off" },
     { "virtio-mmio-transports", NULL }, /* how many; virtio-bus.c */
+    { "auto-kernel-cmdline", "on|off" }, /* words that tell where virtio devices are */
     /* Accepted without effect, since what they would switch is not there: */
     { "pcie", "off|auto" },
     { "x-option-roms", "on|off" },
-    { "auto-kernel-cmdline", "on|off" },
 };
 
 static const char *const prop_names[] = {

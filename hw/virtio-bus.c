@@ -11,10 +11,12 @@
 
 #include "cmdline-keyval.h"
 #include "error.h"
+#include "loader.h"
 #include "virtio-balloon.h"
 #include "virtio-blk.h"
 #include "virtio-console.h"
 #include "virtio-mmio.h"
+#include "virtio-net.h"
 #include "virtio-rng.h"
 
 #define TRANSPORT_BASE UINT64_C(0xfeb00000)
@@ -36,6 +38,7 @@ static const VirtIOType types[] = {
     { "virtio-balloon-device", virtio_balloon_new, virtio_balloon_props },
     { "virtio-blk-device", virtio_blk_new, virtio_blk_props },
     { "virtio-serial-device", virtio_serial_new, virtio_serial_props },
+    { "virtio-net-device", virtio_net_new, virtio_net_props },
     { "virtio-rng-device", virtio_rng_new, no_props },
 };
 
@@ -106,7 +109,20 @@ static bool add_port(VirtIOMMIO **slots, unsigned first, unsigned end, const Dev
                    "-device virtio-serial-device before it", conf->driver);
 }
 
-static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, GError **errp)
+/* Where the device in slot i is, for a kernel that is booted directly. */
+static void add_kernel_word(Machine *m, unsigned i, unsigned gsi)
+{
+    g_autofree char *word = g_strdup_printf("virtio_mmio.device=%d@0x%" PRIx64 ":%u",
+                                            VIRTIO_MMIO_SIZE,
+                                            TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE, gsi);
+
+    if (machine_config_prop_bool(m->config, "auto-kernel-cmdline", true)) {
+        boot_images_add_word(m, word);
+    }
+}
+
+static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, const unsigned *lines,
+                        GError **errp)
 {
     const unsigned end = n;
 
@@ -134,6 +150,7 @@ static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, GError **err
             return false;
         }
         n--;
+        add_kernel_word(m, n, lines[n]);
     }
     return true;
 }
@@ -157,19 +174,21 @@ bool virtio_bus_init(Machine *m, bool ioapic2, GError **errp)
     unsigned def = ioapic2 ? TRANSPORTS_IOAPIC2 : TRANSPORTS, n = 0;
     unsigned gsi = ioapic2 ? FIRST_GSI_IOAPIC2 : FIRST_GSI;
     g_autofree VirtIOMMIO **slots = NULL;
+    g_autofree unsigned *lines = NULL;
     bool legacy = true;
 
     if (!count(m->config, def, &n, errp) || !force_legacy(m->config, &legacy, errp)) {
         return false;
     }
     slots = g_new0(VirtIOMMIO *, n);
+    lines = g_new(unsigned, n);
     for (unsigned i = 0; i < n; i++) {
-        /* Beyond the board's own lines they are shared. */
-        slots[i] = virtio_mmio_new(m, TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE,
-                                   gsi + i % def, legacy, errp);
+        lines[i] = gsi + i % def; /* beyond the board's own lines they are shared */
+        slots[i] = virtio_mmio_new(m, TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE, lines[i],
+                                   legacy, errp);
         if (!slots[i]) {
             return false;
         }
     }
-    return add_devices(m, slots, n, errp);
+    return add_devices(m, slots, n, lines, errp);
 }

@@ -365,28 +365,48 @@ static void mark_written(VirtQueue *vq, const VirtQueueElement *e, uint64_t len)
     }
 }
 
-void virtqueue_push(VirtQueue *vq, const VirtQueueElement *elem, uint32_t len)
+/* The entry for an element, `ahead` of those that the guest knows. */
+static bool put_used(VirtQueue *vq, const VirtQueueElement *elem, uint32_t len, unsigned ahead)
 {
+    uint64_t at = 4 + 8ull * ((uint16_t)(vq->used_idx + ahead) % vq->num);
+    struct vring_used_elem u = { .id = elem->index, .len = len };
+    uint8_t *p;
+
     mark_written(vq, elem, len);
     vq->inuse -= vq->inuse > 0;
     if (!vq->mapped || vq->vdev->broken) {
-        return;
+        return false;
     }
-
-    uint64_t at = 4 + 8ull * (vq->used_idx % vq->num);
-    struct vring_used_elem u = { .id = elem->index, .len = len };
-    uint8_t *p = memory_cache_ptr(&vq->used_cache, at, sizeof(u));
-
+    p = memory_cache_ptr(&vq->used_cache, at, sizeof(u));
     if (!p) {
-        return;
+        return false;
     }
     memcpy(p, &u, sizeof(u));
     memory_cache_mark_dirty(&vq->used_cache, at, sizeof(u));
-    vq->used_idx++;
-    if ((int16_t)(vq->used_idx - vq->signalled_used) <= 0) {
+    return true;
+}
+
+void virtqueue_push_all(VirtQueue *vq, VirtQueueElement *const *elems, const uint32_t *lens,
+                        unsigned n)
+{
+    unsigned done = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        done += put_used(vq, elems[i], lens[i], done);
+    }
+    if (!done) {
+        return;
+    }
+    vq->used_idx += done;
+    if ((int16_t)(vq->used_idx - vq->signalled_used) < (int)done) {
         vq->signalled_used_valid = false; /* went all the way round */
     }
     store16(&vq->used_cache, 2, vq->used_idx);
+}
+
+void virtqueue_push(VirtQueue *vq, const VirtQueueElement *elem, uint32_t len)
+{
+    virtqueue_push_all(vq, (VirtQueueElement *const[]){ (VirtQueueElement *)elem }, &len, 1);
 }
 
 void virtqueue_unpop(VirtQueue *vq, const VirtQueueElement *elem)

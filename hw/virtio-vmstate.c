@@ -76,6 +76,16 @@ static bool is_modern(const VirtIODevice *vdev)
     return vdev->tops && vdev->tops->modern;
 }
 
+static uint32_t queues_used(const VirtIODevice *vdev, uint64_t features)
+{
+    return vdev->class->queues_used ? vdev->class->queues_used(vdev, features) : vdev->nr_queues;
+}
+
+uint32_t virtio_wire_features(const VirtIODevice *vdev)
+{
+    return vdev->wire->features_low;
+}
+
 /* ---- save ---- */
 
 static void put_mmio_queue(uint8_t *p, const VirtQueue *vq)
@@ -105,7 +115,7 @@ static bool base_pre_save(void *opaque, GError **errp)
     if (vdev->class->get_config) {
         vdev->class->get_config(vdev, w->config);
     }
-    w->nr_queues = vdev->nr_queues;
+    w->nr_queues = queues_used(vdev, vdev->guest_features);
     w->mmio_features[0] = (uint32_t)vdev->guest_features;
     w->mmio_features[1] = vdev->guest_features >> 32;
     for (unsigned i = 0; i < vdev->nr_queues; i++) {
@@ -147,10 +157,12 @@ static bool check_counts(void *opaque, int version_id, GError **errp)
     VirtIOWire *w = opaque;
     VirtIODevice *vdev = w->vdev;
 
-    if (w->nr_queues != vdev->nr_queues) {
+    uint32_t expected = queues_used(vdev, w->features_low);
+
+    if (w->nr_queues != expected) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "nr_queues: the source has %u queues, this device "
                        "%u; configure both ends alike (num-queues=, max_ports=)", w->nr_queues,
-                       vdev->nr_queues);
+                       expected);
     }
     for (unsigned i = 0; i < w->nr_queues; i++) {
         const WireQueue *q = &w->queues[i];
@@ -213,6 +225,9 @@ static bool load_queue(VirtIODevice *vdev, unsigned i, GError **errp)
     VirtQueue *vq = &vdev->vqs[i];
 
     virtqueue_reset(vq);
+    if (i >= w->nr_queues) {
+        return true;
+    }
     vq->num = w->queues[i].num;
     vq->align = w->queues[i].align;
     vq->desc = w->queues[i].desc;

@@ -65,6 +65,8 @@ typedef struct VirtIODeviceClass {
     bool (*activate)(VirtIODevice *vdev, GError **errp);
     /* The guest will run elsewhere, or nowhere: everything is on stable storage, locks dropped. */
     void (*inactivate)(VirtIODevice *vdev);
+    /* How many queues a guest with these features has, for the section; NULL: all. */
+    uint32_t (*queues_used)(const VirtIODevice *vdev, uint64_t features);
     /* The rings run again after a start of the guest; I/O thread or the starting thread. */
     void (*resumed)(VirtIODevice *vdev);
 } VirtIODeviceClass;
@@ -138,6 +140,9 @@ bool virtio_is_live(const VirtIODevice *vdev);
 void *virtqueue_pop(VirtQueue *vq, size_t size);
 /* The device wrote the first `len` bytes of in_sg. The guest hears of it with virtio_notify(). */
 void virtqueue_push(VirtQueue *vq, const VirtQueueElement *elem, uint32_t len);
+/* Several that belong together (a frame in pieces): the guest sees all of them or none. */
+void virtqueue_push_all(VirtQueue *vq, VirtQueueElement *const *elems, const uint32_t *lens,
+                        unsigned n);
 /* As if the last pop had not been. The element is still the caller's. */
 void virtqueue_unpop(VirtQueue *vq, const VirtQueueElement *elem);
 /* Gives up an element without telling the guest (reset). */
@@ -179,5 +184,9 @@ extern const VMStateDescription vmstate_virtio_base, vmstate_virtio_tail;
 #define VMSTATE_VIRTIO_TAIL(F, S) \
     { .name = "virtio", .kind = VMS_STRUCT, .vmsd = &vmstate_virtio_tail, \
       .offset = vmstate_type_check(S, F, VirtIODevice), .size = sizeof(VirtIODevice) }
+
+/* While a section is saved or loaded: the low 32 features that the guest uses, which decide about
+ * the device's own fields. */
+uint32_t virtio_wire_features(const VirtIODevice *vdev);
 
 #endif
