@@ -33,6 +33,8 @@ struct options {
     uint64_t beat;        /* microseconds between dots on the serial line; 0: none */
     uint64_t disk;        /* requests in flight on each virtio-blk disk; 0: leave them alone */
     uint64_t tsc_khz;     /* 0: find out */
+    uint64_t net;         /* 1: echo frames through virtio-net */
+    uint64_t net_pairs;   /* queue pairs to use */
     bool wait_halt;       /* paced patterns halt between bursts (first vCPU), else they spin */
 };
 extern struct options options;
@@ -122,6 +124,16 @@ extern struct disk_counters disk;
 void disk_setup(struct work *w);
 void disk_step(struct work *w);
 void report_disk(struct work *w);
+/* net.c; the first vCPU only */
+struct net_counters {
+    uint64_t pairs, configured, sent, again, echoed, late, wrong, strange, bytes, announced;
+    uint64_t link, interrupts, by_pair[2];
+};
+extern struct net_counters net;
+void net_setup(struct work *w);
+void net_step(struct work *w);
+void net_housekeeping(struct work *w);
+void report_net(struct work *w);
 
 /* smp.c, work.c */
 void interrupts_setup(void);

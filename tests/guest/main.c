@@ -84,6 +84,7 @@ static void setup(void)
     for (uint32_t i = 0; i < options.cpus; i++)
         work_setup(&works[i], i, (uint32_t)options.cpus);
     disk_setup(&works[0]);
+    net_setup(&works[0]);
     report_hello(&works[0]);
     __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
 }

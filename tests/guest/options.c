@@ -39,6 +39,8 @@ static const struct number {
     {"report", &options.report, 1000000},
     {"beat", &options.beat, 10000000},
     {"disk", &options.disk, 8},
+    {"net", &options.net, 1},
+    {"net-pairs", &options.net_pairs, 2},
     {"tsc_khz", &options.tsc_khz, 100000000},
 };
 

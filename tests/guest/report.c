@@ -5,6 +5,7 @@
  *   gw report  about once a second and vCPU: counters, stalls (us) since the last report and ever
  *   gw sweep-begin / gw sweep-end  around one verification of the whole slice
  *   gw disk    with disk=, beside each report of the first vCPU: requests and what came of them
+ *   gw net     with net=1, beside each report of the first vCPU: frames and what came of them
  *   gw fault   an exception: the guest has stopped
  */
 #include "guest.h"
@@ -132,6 +133,26 @@ void report_disk(struct work *w)
     put(&l, " interrupts=", disk.interrupts);
     put_text(&l, " id=");
     put_text(&l, disk.id);
+    send(w, &l);
+}
+
+void report_net(struct work *w)
+{
+    struct line l = {0};
+    put(&l, "gw net pairs=", net.pairs);
+    put(&l, " configured=", net.configured);
+    put(&l, " sent=", net.sent);
+    put(&l, " again=", net.again);
+    put(&l, " echoed=", net.echoed);
+    put(&l, " late=", net.late);
+    put(&l, " wrong=", net.wrong);
+    put(&l, " strange=", net.strange);
+    put(&l, " bytes=", net.bytes);
+    put(&l, " announced=", net.announced);
+    put(&l, " link=", net.link);
+    put(&l, " interrupts=", net.interrupts);
+    for (unsigned i = 0; i < 2; i++)
+        put(&l, i ? "," : " by_pair=", net.by_pair[i]);
     send(w, &l);
 }
 

@@ -84,20 +84,26 @@ static void operate(struct work *w)
 /* Things that are due by the clock. */
 static void housekeeping(struct work *w, uint64_t now)
 {
-    if (w->cpu == 0)
+    if (w->cpu == 0) {
         disk_step(w);
+        net_step(w);
+    }
     if (options.beat && w->cpu == 0 && now >= w->next_beat) {
         w->next_beat = now + clock_from_us(options.beat);
         serial_write(w, ".", 1);
     }
     if (now >= w->next_report) {
         w->next_report = now + clock_from_us(options.report ? options.report * 1000 : 1000000);
-        if (w->cpu == 0)
+        if (w->cpu == 0) {
             serial_poll();
+            net_housekeeping(w);
+        }
         if (options.report)
             report_now(w);
         if (options.report && options.disk && w->cpu == 0)
             report_disk(w);
+        if (options.report && options.net && w->cpu == 0)
+            report_net(w);
     }
     sweep_maybe_begin(w, now);
 }

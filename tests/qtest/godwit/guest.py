@@ -3,7 +3,7 @@
 import re
 import time
 
-LINE = re.compile(r"gw (hello|report|sweep-begin|sweep-end|disk|fault)\b(.*)")
+LINE = re.compile(r"gw (hello|report|net|sweep-begin|sweep-end|disk|fault)\b(.*)")
 
 
 class GuestFault(AssertionError):
@@ -78,6 +78,24 @@ class Guest:
             return [by_cpu[c][-1] for c in sorted(by_cpu)] if len(enough) >= self.cpus else None
 
         return self._wait(f"report {count} times", ready, timeout)
+
+    def wait_net(self, echoed=30, timeout=60):
+        """Until so many more frames came back to a guest with net=1, all of them right; the last
+        line about them."""
+        first = None
+
+        def ready(records):
+            nonlocal first
+            lines = [r for r in records if r["what"] == "net"]
+            if not lines:
+                return None
+            last = lines[-1]
+            if last["wrong"] or not last["configured"]:
+                raise GuestFault(f"frames came back wrong: {last}")
+            first = first or last
+            return last if last["echoed"] >= first["echoed"] + echoed else None
+
+        return self._wait("get its frames back", ready, timeout)
 
     def wait_sweep(self, timeout=180):
         """Until every vCPU has begun and ended a sweep from now on; raises if it found anything.
