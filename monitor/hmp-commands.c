@@ -77,6 +77,8 @@ static void hmp_system_powerdown(HmpCall *call)
 }
 
 const HmpCommand hmp_commands[] = {
+    {"announce_self", "[interfaces] [id]", "Trigger GARP/RARP announcements", hmp_announce_self,
+     {{"interfaces", HMP_STRING, true}, {"id", HMP_STRING, true}}, NULL},
     {"balloon", "target", "request VM to change its memory allocation (in MB)", hmp_balloon,
      {{"target", HMP_NUMBER}}, NULL},
     {"calc_dirty_rate", "[-r] [-b] second [sample_pages_per_GB]",
@@ -87,8 +89,6 @@ const HmpCommand hmp_commands[] = {
     {"cancel_vcpu_dirty_limit", "[cpu_index]",
      "cancel dirty page rate limit, use cpu_index to cancel\n\t\t\t\t\t limit on a specified "
      "virtual cpu", hmp_cancel_vcpu_dirty_limit, {{"cpu_index", HMP_REST, true}}, NULL},
-    {"announce_self", "[interfaces] [id]", "Trigger GARP/RARP announcements", hmp_announce_self,
-     {{"interfaces", HMP_STRING, true}, {"id", HMP_STRING, true}}, NULL},
     {"cont|c", "", "resume emulation", hmp_cont, {{NULL}}, NULL},
     {"help|?", "[cmd]", "show the help", hmp_help, {{"cmd", HMP_REST, true}}, complete_help},
     {"info", "[subcommand]", "show various information about the system state", hmp_info,
@@ -123,12 +123,12 @@ const HmpCommand hmp_commands[] = {
      "save to disk physical memory dump starting at 'addr' of size 'size'", hmp_pmemsave,
      {{"addr", HMP_NUMBER}, {"size", HMP_NUMBER}, {"file", HMP_STRING}}, NULL},
     {"quit|q", "", "quit the emulator", hmp_quit, {{NULL}}, NULL},
+    {"set_link", "name on|off", "change the link status of a network adapter", hmp_set_link,
+     {{"name", HMP_STRING}, {"up", HMP_ON_OFF}}, NULL},
     {"set_vcpu_dirty_limit", "dirty_rate [cpu_index]",
      "set dirty page rate limit, use cpu_index to set limit\n\t\t\t\t\t on a specified virtual "
      "cpu", hmp_set_vcpu_dirty_limit, {{"dirty_rate", HMP_NUMBER}, {"cpu_index", HMP_REST, true}},
      NULL},
-    {"set_link", "name on|off", "change the link status of a network adapter", hmp_set_link,
-     {{"name", HMP_STRING}, {"up", HMP_ON_OFF}}, NULL},
     {"stop|s", "", "stop emulation", hmp_stop, {{NULL}}, NULL},
     {"system_powerdown", "", "send system power down event", hmp_system_powerdown, {{NULL}}, NULL},
     {"system_reset", "", "reset the system", hmp_system_reset, {{NULL}}, NULL},
