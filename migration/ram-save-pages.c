@@ -6,6 +6,8 @@
  * Migration thread; in postcopy also the return-path thread, with a sender of its own: the dirty
  * bitmap decides who sends a page. Wire: spec ram 2.2.
  */
+#include <string.h>
+
 #include "bits.h"
 #include "dirty-bitmap.h"
 #include "ram-populated.h"
@@ -127,14 +129,37 @@ static void put_word(RamSave *rs, PutMode *mode, RamSender *s, StreamWriter *w,
     }
 }
 
-/* After the first pass what is dirty was written: no use in asking whether it was ever touched. */
-static void find_populated(RamSave *rs, const RAMBlock *b, uint64_t first, uint64_t n,
-                           uint64_t *populated)
+/* In postcopy the background goes on in small parts: one look does for many of them. */
+static void find_in_stretch(RamSave *rs, const RAMBlock *b, uint64_t first, uint64_t n,
+                            uint64_t *populated)
 {
-    if (in_first_pass(rs)) {
+    RamSaveStretch *st = &rs->populated;
+    const uint64_t base = first / RAM_SAVE_STRETCH * RAM_SAVE_STRETCH;
+
+    if (first + n > base + RAM_SAVE_STRETCH) {
         ram_block_populated(&rs->pagemap, b, first, n, populated);
-    } else {
+        return;
+    }
+    if (st->block != b || st->first != base) {
+        st->block = b;
+        st->first = base;
+        ram_block_populated(&rs->pagemap, b, base,
+                            MIN(RAM_SAVE_STRETCH, ram_block_pages(b) - base), st->map);
+    }
+    memcpy(populated, st->map + (first - base) / BITS_PER_WORD, bits_words(n) * sizeof(*populated));
+}
+
+/* After the first pass what is dirty was written: no use in asking whether it was ever touched. Nor
+ * of a page that somebody waits for: it is looked at at once. */
+static void find_populated(RamSave *rs, const RamSender *s, const RAMBlock *b, uint64_t first,
+                           uint64_t n, uint64_t *populated)
+{
+    if (!in_first_pass(rs) || (rs->in_postcopy && s != &rs->main)) {
         bits_set_range(populated, 0, n);
+    } else if (rs->in_postcopy) {
+        find_in_stretch(rs, b, first, n, populated);
+    } else {
+        ram_block_populated(&rs->pagemap, b, first, n, populated);
     }
 }
 
@@ -146,7 +171,7 @@ static bool put_taken(RamSave *rs, RamSender *s, StreamWriter *w, const RAMBlock
     PutMode mode = put_mode(rs);
 
     /* Only now: a page that is touched after this look is dirty again. */
-    find_populated(rs, b, first, n, populated);
+    find_populated(rs, s, b, first, n, populated);
     for (uint64_t i = 0; i < bits_words(n); i++) {
         put_word(rs, &mode, s, w, b, first + i * BITS_PER_WORD, taken[i], populated[i]);
     }

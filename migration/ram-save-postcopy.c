@@ -55,6 +55,7 @@ void ram_save_enter_postcopy(MigrationState *ms)
     RamSave *rs = ms->ram_save;
 
     rs->in_postcopy = true;
+    rs->populated.block = NULL;
     rs->recent_left = true;
     rs->main.block = NULL; /* the discards come in between: names are told anew */
     if (ms->has_dirty_log) {

@@ -20,6 +20,14 @@ typedef struct RamSender {
 typedef struct RamXbzrle RamXbzrle;
 typedef struct ZeroSweep ZeroSweep;
 
+/* What was found of a stretch of pages once the guest had stopped: that stays true. */
+#define RAM_SAVE_STRETCH UINT64_C(8192) /* pages */
+typedef struct RamSaveStretch {
+    const RAMBlock *block; /* NULL: nothing is known */
+    uint64_t first;
+    uint64_t map[RAM_SAVE_STRETCH / 64];
+} RamSaveStretch;
+
 struct RamSave {
     MigrationState *ms;
     PageSearch search;
@@ -36,6 +44,7 @@ struct RamSave {
     bool last_stage;        /* the guest is stopped: what is sent now is sent for the last time */
     ZeroSweep *sweep;       /* NULL: no second thread looks for zero pages */
     bool release;           /* release-ram: postcopy gives back what it has sent */
+    RamSaveStretch populated; /* postcopy; migration thread */
     bool in_postcopy;       /* the guest is stopped for good: no more syncs */
     bool recent_left;       /* postcopy: pages of the last round may be left */
 };
