@@ -34,8 +34,8 @@ static bool cmd_open_return_path(MigrationState *ms, GError **errp)
 }
 
 /* Whether the source still hears the answer decides nothing: all that it sent may be here, the
- * permission to run too, and then the listen thread finds the broken connection and pauses. If it is
- * not, reading ends the migration. */
+ * permission to run too, and then the listen thread finds the broken connection and pauses. If it
+ * is not, reading ends the migration. */
 static void pong(MigrationState *ms, const uint8_t *payload)
 {
     g_autoptr(GError) why = NULL;
