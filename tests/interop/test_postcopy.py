@@ -11,9 +11,11 @@ pytestmark = pytest.mark.kvm
 BOARD = "microvm,pic=off,pit=off,rtc=off,acpi=off"
 
 
-def preempt_switches(peer, mode):
-    """With preempt, a QEMU before 8.0 wants that channel at the start and a mark at its end."""
-    if mode == "vanilla" or not environment.is_stock(peer) or environment.version(peer) >= (8, 0):
+def preempt_switches(command, peer, mode):
+    """With preempt, a QEMU before 8.0 opens and expects that channel at the start, and a mark at its
+    end; to godwit that is a stranger unless it is told."""
+    if (mode == "vanilla" or environment.is_stock(command)
+            or environment.version(peer) >= (8, 0)):
         return []
     return ["-global", "migration.x-preempt-pre-7-2=on"]
 
@@ -25,9 +27,10 @@ def ends(machines, stock):
         a, b = [tuple(environment.godwit_bin()), stock][::1 if direction == "out" else -1]
         kw = dict(workload.guest(accel="kvm", cpus=cpus, **options), machine=BOARD, mem="48M",
                   cpus=cpus)
-        source = machines(a, name="src", args=switches(a, b) + preempt_switches(b, mode),
+        source = machines(a, name="src", args=switches(a, b) + preempt_switches(a, b, mode),
                           **kw).start()
-        destination = machines(b, name="dst", incoming="defer", **kw).start()
+        destination = machines(b, name="dst", incoming="defer",
+                               args=preempt_switches(b, a, mode), **kw).start()
         workload.wait_ready(source)
         return source, destination
 
