@@ -49,6 +49,7 @@ void memory_map_free(MemoryMap *m)
         memory_region_release(r);
     }
     g_hash_table_unref(m->regions);
+    g_ptr_array_unref(m->spaces);
     g_array_unref(m->undo);
     g_ptr_array_unref(m->freed);
     g_ptr_array_unref(m->dropped);
