@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All test suites, one after the other; the last line counts them: N passed, N failed, N skipped.
+"""All test suites; the last line counts them: N passed, N failed, N skipped.
 
 unit tests run three times: plain, under the address and undefined sanitizers, and under the thread
-sanitizer. qtest and interop drive the binary over QMP. A suite that cannot run says why and counts
+sanitizer. qtest and interop drive the binary over QMP, both at the same time. A suite that cannot run says why and counts
 as skipped; nothing is skipped silently."""
 import argparse
 import json
@@ -15,6 +15,7 @@ import time
 import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+DRIVEN = ("qtest", "interop", "libvirt")
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
 
 
@@ -85,29 +86,58 @@ def pytest_python():
     return None
 
 
-def pytest(tally, builddir, suite):
-    folder = TOP / "tests" / suite
-    report = builddir / f"pytest-{suite}.xml"
-    report.unlink(missing_ok=True)
-    env = dict(os.environ, GODWIT_BIN=str(builddir / "godwit-system-x86_64"),
-               GODWIT_BUILD=str(builddir))
-    python = pytest_python()
-    if not python:
-        tally.add(suite, "no Python here has pytest (Debian: python3-pytest)", "fail")
-        return
-    code = run([python, "-m", "pytest", "-q", "-rs", "--tb=short", "-p", "no:cacheprovider",
-                f"--junitxml={report}", folder], env=env)
-    if not report.exists():
-        tally.add(suite, "pytest did not run to its end", "fail")
-        return
-    for case, result in pytest_results(report):
-        if result == "fail" and passes_alone(python, folder, case, env):
-            # Said aloud, because it is worth a look: these machines are small and shared.
-            print(f"SECOND TRY {suite}: {case} failed in the suite and passed alone", flush=True)
-            result = "pass"
-        tally.add(suite, case, result)
-    if code not in (0, 1, 5):
-        tally.add(suite, f"pytest ended with code {code}", "fail")
+class Pytest:
+    """One suite on its way. Two run at a time: each of them mostly waits for a single guest."""
+
+    def __init__(self, builddir, suite):
+        self.suite = suite
+        self.folder = TOP / "tests" / suite
+        self.report = builddir / f"pytest-{suite}.xml"
+        self.report.unlink(missing_ok=True)
+        self.env = dict(os.environ, GODWIT_BIN=str(builddir / "godwit-system-x86_64"),
+                        GODWIT_BUILD=str(builddir))
+        self.python = pytest_python()
+        self.output = builddir / f"pytest-{suite}.log"
+        self.process = self.python and self.start()
+
+    def start(self):
+        cmd = [self.python, "-m", "pytest", "-q", "-rs", "--tb=short", "-p", "no:cacheprovider",
+               f"--junitxml={self.report}", self.folder]
+        print("+", " ".join(map(str, cmd)), flush=True)
+        with open(self.output, "w") as out:
+            return subprocess.Popen(cmd, cwd=TOP, env=self.env, stdout=out, stderr=out)
+
+    def wait(self):
+        """Until it has ended; then what it said."""
+        if self.process:
+            self.process.wait()
+            print(self.output.read_text(), flush=True)
+
+    def count(self, tally):
+        """Failures get a second try; nothing else runs by now."""
+        if not self.python:
+            tally.add(self.suite, "no Python here has pytest (Debian: python3-pytest)", "fail")
+            return
+        if not self.report.exists():
+            tally.add(self.suite, "pytest did not run to its end", "fail")
+            return
+        for case, result in pytest_results(self.report):
+            if result == "fail" and passes_alone(self.python, self.folder, case, self.env):
+                # Said aloud, because it is worth a look: these machines are small and shared.
+                print(f"SECOND TRY {self.suite}: {case} failed in the suite and passed alone",
+                      flush=True)
+                result = "pass"
+            tally.add(self.suite, case, result)
+        if self.process.returncode not in (0, 1, 5):
+            tally.add(self.suite, f"pytest ended with code {self.process.returncode}", "fail")
+
+
+def pytest(tally, builddir, suites):
+    running = [Pytest(builddir, suite) for suite in suites]
+    for suite in running:
+        suite.wait()
+    for suite in running:
+        suite.count(tally)
 
 
 def pytest_results(report):
@@ -153,7 +183,7 @@ def main():
                                                          "interop", "libvirt"])
     args = ap.parse_args()
     builddir = (TOP / args.builddir).resolve()
-    # Last come those that want the machine for themselves; by then the trixie tree is there.
+    # Last come those that drive the binary; by then the trixie tree is there.
     suites = args.suite or ["lint", "unit", "asan", "tsan", "qtest", "interop"]
     tally = Tally()
     clock = Clock()
@@ -164,17 +194,19 @@ def main():
         tally.add("build", "ninja", "fail")
         suites = []
     clock.lap("build")
-    for suite in suites:
+    driven = [s for s in suites if s in DRIVEN]
+    for suite in (s for s in suites if s not in DRIVEN):
         if suite == "lint":
             code = run([sys.executable, "scripts/lint.py", "--builddir", builddir])
             tally.add("lint", "house rules", "fail" if code else "pass")
         elif suite == "unit":
             unit(tally, builddir, "unit")
-        elif suite in SANITIZERS:
-            sanitized(tally, suite)
         else:
-            pytest(tally, builddir, suite)
+            sanitized(tally, suite)
         clock.lap(suite)
+    if driven:
+        pytest(tally, builddir, driven)
+        clock.lap(" and ".join(driven))
     if trixie:
         trixie.wait()
     print(", ".join(clock.text))
