@@ -3,8 +3,8 @@
 """All test suites; the last line counts them: N passed, N failed, N skipped.
 
 unit tests run three times: plain, under the address and undefined sanitizers, and under the thread
-sanitizer. qtest and interop drive the binary over QMP, both at the same time. A suite that cannot run says why and counts
-as skipped; nothing is skipped silently."""
+sanitizer. qtest and interop drive the binary over QMP, both at the same time. A suite that cannot
+run says why and counts as skipped; nothing is skipped silently."""
 import argparse
 import json
 import os
