@@ -9,7 +9,7 @@
  * Huge pages or small ones: huge ones are better for the guest and usually cheaper to make. On a
  * machine that is itself a guest, and whose free memory its host took back, they can cost five
  * times as much as the small ones, which the kernel still has. So both are timed, and small ones
- * are made while huge ones are much dearer; khugepaged joins them later.
+ * are made while huge ones are much dearer; khugepaged may join them after the load.
  *
  * The incoming thread asks; the range is under `lock`, the prices are the worker's own.
  */
@@ -140,9 +140,6 @@ RamLoadAhead *ram_load_ahead_new(void)
 
 void ram_load_ahead_free(RamLoadAhead *a)
 {
-    if (!a) {
-        return;
-    }
     pthread_mutex_lock(&a->lock);
     a->quit = true;
     pthread_cond_signal(&a->cond);

@@ -190,6 +190,14 @@ bool ram_load_state(void *opaque, StreamReader *r, int version_id, GError **errp
     return true;
 }
 
+/* A hint: one fault then brings 512 pages. Without it all still works. */
+static void advise_huge(const RAMBlock *b)
+{
+    if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {
+        (void)madvise(b->info.host, b->info.max_length, MADV_HUGEPAGE);
+    }
+}
+
 bool ram_load_setup(void *opaque, GError **errp)
 {
     MigrationState *ms = opaque;
@@ -202,15 +210,11 @@ bool ram_load_setup(void *opaque, GError **errp)
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         RAMBlock *b = ram_block_at(ms, i);
 
-        b->listed = false;
         b->received = bits_new(ram_block_max_pages(b));
         ram_block_set_ignored(b);
         b->listed = false;
         ram_load_find_zero(b);
-        if (ram_block_is_private_anonymous(b) && b->info.page_size <= GW_TARGET_PAGE_SIZE) {
-            /* A hint: one fault then brings 512 pages. Without it all still works. */
-            (void)madvise(b->info.host, b->info.max_length, MADV_HUGEPAGE);
-        }
+        advise_huge(b);
     }
     return true;
 }
@@ -219,8 +223,12 @@ void ram_load_cleanup(void *opaque)
 {
     MigrationState *ms = opaque;
 
-    if (ms->ram_load) {
+    if (ms->ram_load && ms->ram_load->ahead) {
         ram_load_ahead_free(ms->ram_load->ahead);
+        /* Where it made small pages khugepaged may join them now. */
+        for (unsigned i = 0; i < ram_block_count(ms); i++) {
+            advise_huge(ram_block_at(ms, i));
+        }
     }
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         g_clear_pointer(&ram_block_at(ms, i)->received, g_free);
