@@ -397,6 +397,8 @@ def source(machines, tmp_path):
         if handover:
             vm.qmp.cmd("migrate-start-postcopy")
             migration.wait_status(vm, "postcopy-active")
+            if "postcopy-preempt" in capabilities:
+                vm.peer.wait_preempt()
         return vm
 
     yield make
@@ -411,6 +413,7 @@ def take_the_rest(vm, peer):
     peer.send(wire.message(wire.SHUT, wire.be("I", 0)))
     migration.wait_status(vm, "completed")
     assert vm.run_state() == "postmigrate"
+    peer.wait_read()
     assert b"".join(peer.pages[n] for n in sorted(peer.pages)) == CONTENT
     assert peer.twice == 0
 

@@ -98,18 +98,19 @@ class FakeDestination:
         self.uri = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}"
         self.forget()
         self.sockets = []
+        self.readers = []    # threads, one per connection
         self.main = None
         self.pages = {}      # offset -> data, however it came
         self.urgent = {}     # those that came on the preempt channel
         self.twice = 0
         self.lock = threading.Lock()
+        self.sending = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def forget(self):
         """What has been seen of the present connection."""
         self.commands = []
         self.ended = threading.Event()
-        self.closed = threading.Event()
 
     def _accept(self):
         while True:
@@ -118,11 +119,13 @@ class FakeDestination:
             except OSError:
                 return
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sockets.append(s)
             run = self._urgent if self.main else self._main
             if not self.main:
                 self.main = s
-            threading.Thread(target=run, args=(s,), daemon=True).start()
+            reader = threading.Thread(target=run, args=(s,), daemon=True)
+            reader.start()
+            self.readers.append(reader)
+            self.sockets.append(s)
 
     def _keep(self, record, where=None):
         _, _, offset, data = record
@@ -153,9 +156,8 @@ class FakeDestination:
                         if record[0] == "page":
                             self._keep(record)
             self.ended.set()
-        except (wire.Closed, AssertionError):
+        except wire.Closed:
             pass
-        self.closed.set()
 
     def _command(self, number, payload):
         if number == wire.PING and self.answer:
@@ -164,12 +166,16 @@ class FakeDestination:
             for value in (3, 0x42):
                 self.send(wire.message(wire.PONG, wire.be("I", value)))
         if number == wire.DISCARD:
-            self.pages.clear()
+            with self.lock:
+                for start, length in wire.discarded(payload):
+                    for offset in range(start, start + length, wire.PAGE):
+                        self.pages.pop(offset, None)
         self.commands.append((number, payload))
 
     def send(self, data):
         try:
-            self.main.sendall(data)
+            with self.sending:  # a PONG never lands within what a test sends
+                self.main.sendall(data)
         except OSError:
             pass
 
@@ -188,6 +194,16 @@ class FakeDestination:
             assert time.monotonic() < end, f"this did not come: {what}"
             time.sleep(0.002)
 
+    def wait_preempt(self):
+        """Until the preempt channel is there: a connection that comes later would be another's."""
+        self.wait(lambda: len(self.sockets) > 1, "the preempt channel")
+
+    def wait_read(self):
+        """Until all has been read that came on channels which the source has closed."""
+        for reader in self.readers:
+            reader.join(TIMEOUT)
+            assert not reader.is_alive(), "a channel is still open"
+
     def take_over(self):
         """The next connection is the main channel of a recovery."""
         self.forget()
@@ -195,10 +211,13 @@ class FakeDestination:
         self.main = None
 
     def drop(self):
+        """Hangs up; what has come until now counts as received."""
         for s in self.sockets:
             hang_up(s)
+        self.wait_read()
         self.sockets.clear()
+        self.readers.clear()
 
     def close(self):
-        self.listener.close()
+        hang_up(self.listener)
         self.drop()

@@ -54,6 +54,13 @@ def discard(block, start, length):
     return command(DISCARD, b"\0" + string(block) + b"\0" + be("QQ", start, length))
 
 
+def discarded(payload):
+    """The (start, length) pairs of a DISCARD."""
+    at = 2 + payload[1] + 1
+    assert payload[0] == 0 and payload[at - 1] == 0 and (len(payload) - at) % 16 == 0, payload
+    return list(struct.iter_unpack(">QQ", payload[at:]))
+
+
 def package(*elements):
     blob = b"".join(elements)
     return command(PACKAGED, be("I", len(blob))) + blob
