@@ -115,13 +115,14 @@ static bool sync_now(BackgroundSync *bs)
     if (judge(bs, &look)) {
         STAT_ADD(c->throttle_changes, 1);
     }
-    STAT_ADD(c->syncs, 1);
-    STAT_ADD(c->ns, (uint64_t)(ms_now_ns(ms) - begin));
+    bs->last_ns = ms_now_ns(ms);
+    STAT_ADD(c->ns, (uint64_t)(bs->last_ns - begin));
     STAT_ADD(c->skipped_pages, look.skipped);
+    STAT_ADD(c->syncs, 1); /* last: whoever sees that a look was made sees what it found */
     trace_event(migration_background_sync,
                 "pass %" PRIu64 ": %" PRIu64 " pages to send again, %" PRIu64
                 " still unsent, %" PRId64 " us, throttle %u %%%s",
-                look.pass, look.new_pages, look.skipped, (ms_now_ns(ms) - begin) / 1000,
+                look.pass, look.new_pages, look.skipped, (bs->last_ns - begin) / 1000,
                 cpu_throttle_percent(ms), look.cut ? ", cut short" : "");
     return true;
 }
@@ -163,7 +164,6 @@ static gpointer watcher(gpointer opaque)
     trace_event(migration_background_sync_watcher_start, "every %" PRIu64 " ms",
                 gw_param_get(bs->ms, MIGRATION_PARAM_BACKGROUND_SYNC_INTERVAL));
     while (wait_until_due(bs) && sync_now(bs)) {
-        bs->last_ns = ms_now_ns(bs->ms);
     }
     trace_event(migration_background_sync_watcher_end, "%" PRIu64 " syncs, throttle %u %%",
                 STAT_GET(c->syncs), cpu_throttle_percent(bs->ms));
