@@ -129,14 +129,13 @@ static inline void kvm_start(Machine *m)
     g_assert_no_error(err);
 }
 
-/* Serves the main loop until the guest has written n bytes to the port, or for ten seconds. */
+/* Serves the main loop until the guest has written n bytes to the port. */
 static inline void kvm_wait_port(unsigned n)
 {
-    for (int i = 0; i < 10000 && __atomic_load_n(&test_port.count, __ATOMIC_ACQUIRE) < n; i++) {
+    while (__atomic_load_n(&test_port.count, __ATOMIC_ACQUIRE) < n) {
         g_main_context_iteration(NULL, FALSE);
         g_usleep(1000);
     }
-    g_assert_cmpuint(__atomic_load_n(&test_port.count, __ATOMIC_ACQUIRE), >=, n);
 }
 
 #endif

@@ -48,10 +48,9 @@ static uint32_t counter(Machine *m)
 
 static void wait_counter(Machine *m, uint32_t above)
 {
-    for (int i = 0; i < 10000 && counter(m) <= above; i++) {
+    while (counter(m) <= above) {
         g_usleep(1000);
     }
-    g_assert_cmpuint(counter(m), >, above);
 }
 
 static void test_runs(void)
@@ -277,7 +276,7 @@ static void test_triple_fault(void)
     g_assert_true(x86_set_pvh_entry(m->vcpus[0], 0x1000, 0));
     machine_unlock(m);
     kvm_start(m);
-    for (int i = 0; i < 10000 && runstate_is_running(m->run_state); i++) {
+    while (runstate_is_running(m->run_state)) {
         g_main_context_iteration(NULL, FALSE);
         g_usleep(1000);
     }

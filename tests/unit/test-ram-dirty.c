@@ -229,6 +229,7 @@ typedef struct Watcher {
     bool quit;           /* atomic */
     uint32_t seed;
     uint64_t new_pages, skipped;
+    uint64_t found;      /* atomic: new_pages, for others */
 } Watcher;
 
 /* Looks at one piece after another, in no order. */
@@ -246,6 +247,7 @@ static gpointer watcher_thread(gpointer opaque)
         g_assert_true(dirty_bitmap_harvest(b, first, MIN(1024, PAGES - first), scratch,
                                            &w->new_pages, &w->skipped, NULL));
         pthread_mutex_unlock(&w->ms->ram_save->sync_lock);
+        STAT_SET(w->found, w->new_pages);
         g_usleep(100);
     }
     return NULL;
@@ -261,7 +263,6 @@ static void watcher_stop(Watcher *w, GThread *thread)
 {
     __atomic_store_n(&w->quit, true, __ATOMIC_RELEASE);
     g_thread_join(thread);
-    g_assert_cmpuint(w->new_pages, >, 0);
 }
 
 typedef struct Kind {
@@ -292,7 +293,9 @@ static void test_passes(gconstpointer opaque)
     if (kind->background) {
         watcher = watcher_start(&watch, r.src, seed + 1);
     }
-    for (unsigned pass = 0; pass < 8; pass++) {
+    /* More passes where the other threads had no turn in the first ones. */
+    for (unsigned pass = 0;
+         pass < 8 || !STAT_GET(r.g.traps) || (watcher && !STAT_GET(watch.found)); pass++) {
         /* Passes that end and passes that a sync cuts short. */
         while (!run_part(&r) && g_rand_int_range(rand, 0, 20)) {
         }
@@ -307,7 +310,6 @@ static void test_passes(gconstpointer opaque)
     }
     __atomic_store_n(&r.g.quit, true, __ATOMIC_RELEASE);
     g_thread_join(guest);
-    g_assert_cmpuint(r.g.traps, >, 0);
     if (watcher) {
         watcher_stop(&watch, watcher);
     }

@@ -93,7 +93,7 @@ static gboolean ring(gpointer flag)
 #define run_until(cond) \
     do { \
         bool late_ = false; \
-        guint id_ = g_timeout_add(2000, ring, &late_); \
+        guint id_ = g_timeout_add(60000, ring, &late_); \
         while (!(cond) && !late_) { \
             g_main_context_iteration(NULL, TRUE); \
         } \
