@@ -42,19 +42,6 @@ enum { INFLATE, DEFLATE, STATS, REPORTING };
 
 /* ---- giving pages back ---- */
 
-static bool postcopy_runs(Machine *m)
-{
-    MigrationInfo info = { 0 };
-
-    gw_incoming_query(m->migration, &info);
-
-    MigrationStatus s = info.status;
-
-    gw_migration_info_clear(&info);
-    return s == MIGRATION_STATUS_POSTCOPY_ACTIVE || s == MIGRATION_STATUS_POSTCOPY_PAUSED ||
-           s == MIGRATION_STATUS_POSTCOPY_RECOVER;
-}
-
 /* Main memory only, of small pages, and not what is a file's content. */
 static bool may_discard(Machine *m, const uint8_t *host, uint64_t len)
 {
@@ -83,7 +70,7 @@ static void inflate(VirtIOBalloon *s, const VirtQueueElement *e)
     uint64_t start = 0, len = 0;
     uint32_t pfn;
 
-    if (postcopy_runs(m)) {
+    if (virtio_postcopy_runs(m)) {
         return;
     }
     for (uint64_t at = 0; virtio_iov_read(e->out_sg, e->out_num, at, &pfn, 4) == 4; at += 4) {
@@ -107,7 +94,7 @@ static void inflate(VirtIOBalloon *s, const VirtQueueElement *e)
 /* The buffers themselves are what is free; with poison only if that is zero, as the host's is. */
 static void report(VirtIOBalloon *s, const VirtQueueElement *e)
 {
-    if (postcopy_runs(s->vdev.machine) || s->poison_val) {
+    if (virtio_postcopy_runs(s->vdev.machine) || s->poison_val) {
         return;
     }
     for (unsigned i = 0; i < e->in_num; i++) {

@@ -52,21 +52,25 @@ static const VirtIOType *find_type(const char *driver)
     return NULL;
 }
 
-/* -global virtio-mmio.force-legacy=on|off; the default is on. */
-static bool force_legacy(const MachineConfig *c, bool *legacy, GError **errp)
+/* -global NAME=on|off; *value is left alone if it is not given. */
+static bool global_bool(const MachineConfig *c, const char *name, bool *value, GError **errp)
 {
-    static const char prefix[] = "virtio-mmio.force-legacy=";
-
-    *legacy = true;
     for (guint i = 0; i < c->globals->len; i++) {
         const char *g = c->globals->pdata[i];
+        size_t len = strlen(name);
 
-        if (g_str_has_prefix(g, prefix) &&
-            !keyval_parse_bool(g + sizeof(prefix) - 1, legacy)) {
+        if (g_str_has_prefix(g, name) && g[len] == '=' && !keyval_parse_bool(g + len + 1, value)) {
             return gw_fail(errp, GW_ERROR_GENERIC, "-global %s: give on or off", g);
         }
     }
     return true;
+}
+
+static bool read_props(const MachineConfig *c, VirtIOMMIOProps *props, GError **errp)
+{
+    *props = (VirtIOMMIOProps){ .legacy = true, .ioeventfd = true };
+    return global_bool(c, "virtio-mmio.force-legacy", &props->legacy, errp) &&
+           global_bool(c, "virtio-mmio.ioeventfd", &props->ioeventfd, errp);
 }
 
 static bool check_props(const VirtIOType *type, const DeviceConfig *conf, GError **errp)
@@ -174,21 +178,24 @@ bool virtio_bus_init(Machine *m, bool ioapic2, GError **errp)
     unsigned def = ioapic2 ? TRANSPORTS_IOAPIC2 : TRANSPORTS, n = 0;
     unsigned gsi = ioapic2 ? FIRST_GSI_IOAPIC2 : FIRST_GSI;
     g_autofree VirtIOMMIO **slots = NULL;
-    g_autofree unsigned *lines = NULL;
-    bool legacy = true;
+    g_autofree VirtIOLine **lines = NULL;
+    g_autofree unsigned *gsis = NULL;
+    VirtIOMMIOProps props;
 
-    if (!count(m->config, def, &n, errp) || !force_legacy(m->config, &legacy, errp)) {
+    if (!count(m->config, def, &n, errp) || !read_props(m->config, &props, errp)) {
         return false;
     }
     slots = g_new0(VirtIOMMIO *, n);
-    lines = g_new(unsigned, n);
+    lines = g_new0(VirtIOLine *, n);
+    gsis = g_new(unsigned, n);
     for (unsigned i = 0; i < n; i++) {
-        lines[i] = gsi + i % def; /* beyond the board's own lines they are shared */
+        gsis[i] = gsi + i % def; /* beyond the board's own lines they are shared */
+        lines[i] = i < def ? virtio_line_new(m, gsis[i]) : lines[i - def];
         slots[i] = virtio_mmio_new(m, TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE, lines[i],
-                                   legacy, errp);
+                                   &props, errp);
         if (!slots[i]) {
             return false;
         }
     }
-    return add_devices(m, slots, n, lines, errp);
+    return add_devices(m, slots, n, gsis, errp);
 }

@@ -63,6 +63,13 @@ void virtio_thread_stop(VirtIODevice *vdev);
 VirtIOThread *virtio_thread_new(void);
 void virtio_thread_free(VirtIOThread *t);
 
+/* virtio-ioeventfd.c; machine lock */
+/* Edits the map to what the device's status and queues say; the caller's transaction, if any, or
+ * one commit for each edit. False: refused. */
+bool virtio_ioeventfd_apply(VirtIODevice *vdev, GError **errp);
+/* The same in one transaction, while the guest runs. Kicks reach the device either way. */
+void virtio_ioeventfd_update(VirtIODevice *vdev);
+
 /* virtio-vmstate.c */
 void virtio_wire_free(VirtIODevice *vdev);
 

@@ -3,9 +3,8 @@
  * The registers of virtio-mmio, version 1 (legacy) and 2 (virtio 1.2, 4.2). vCPU threads with the
  * machine lock; the device's lock is taken for each access.
  *
- * The line is raised while `isr` has a bit set. `irq_lock` (leaf) makes the bit and the line one
- * step, for a device raises it on its own thread while the guest acknowledges on another. A kick
- * is a write to the queue's eventfd, from here as from KVM.
+ * The line is raised while `isr` has a bit set (virtio-line.c). A kick is a write to the queue's
+ * eventfd, from here as from KVM.
  */
 #include <inttypes.h>
 #include <linux/virtio_mmio.h>
@@ -23,43 +22,39 @@
 #define SHM_BASE_HIGH 0x0bc
 
 struct VirtIOMMIO {
-    Machine *machine;
     uint64_t gpa;
-    unsigned gsi;
-    bool legacy;
+    VirtIOLine *line;
+    bool holds_line;             /* the line's */
+    bool legacy, ioeventfd;
+    MemoryRegion *window;
     VirtIODevice *vdev;
     GDestroyNotify destroy;
-    pthread_mutex_t irq_lock;
-    bool line;                   /* irq_lock */
 };
 
 /* ---- interrupt ---- */
 
-static void update_line(VirtIOMMIO *t)
-{
-    LOCK_GUARD(&t->irq_lock);
-    bool level = __atomic_load_n(&t->vdev->isr, __ATOMIC_SEQ_CST) != 0;
-
-    if (level != t->line) {
-        t->line = level;
-        machine_set_irq(t->machine, t->gsi, level);
-    }
-}
-
-static void mmio_notify(void *opaque)
-{
-    update_line(opaque);
-}
-
-static void mmio_sync_irq(void *opaque)
+static void mmio_update_irq(void *opaque)
 {
     VirtIOMMIO *t = opaque;
 
-    update_line(t);
+    virtio_line_update(t->line, &t->holds_line, &t->vdev->isr, false);
 }
 
-static const VirtIOTransportOps legacy_ops = { mmio_notify, mmio_sync_irq, false };
-static const VirtIOTransportOps modern_ops = { mmio_notify, mmio_sync_irq, true };
+static MemoryRegion *mmio_kick_region(void *opaque, uint64_t *offset)
+{
+    VirtIOMMIO *t = opaque;
+
+    *offset = VIRTIO_MMIO_QUEUE_NOTIFY;
+    return t->ioeventfd ? t->window : NULL;
+}
+
+static const VirtIOTransportOps legacy_ops = {
+    .notify = mmio_update_irq, .sync_irq = mmio_update_irq, .kick_region = mmio_kick_region,
+};
+static const VirtIOTransportOps modern_ops = {
+    .notify = mmio_update_irq, .sync_irq = mmio_update_irq, .kick_region = mmio_kick_region,
+    .modern = true,
+};
 
 /* ---- configuration space ---- */
 
@@ -357,7 +352,7 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     }
     if (offset == VIRTIO_MMIO_INTERRUPT_ACK) { /* without the lock, as in atomic_read() */
         __atomic_fetch_and(&t->vdev->isr, ~(uint32_t)value, __ATOMIC_SEQ_CST);
-        update_line(t);
+        virtio_line_update(t->line, &t->holds_line, &t->vdev->isr, true);
         return;
     }
     LOCK_GUARD(&t->vdev->lock);
@@ -387,27 +382,27 @@ static void mmio_free(void *opaque)
 {
     VirtIOMMIO *t = opaque;
 
+    memory_region_free(t->window); /* the ioeventfds go with it, before their descriptors */
     if (t->vdev) {
         virtio_cleanup(t->vdev);
         t->destroy(t->vdev);
     }
-    pthread_mutex_destroy(&t->irq_lock);
     g_free(t);
 }
 
-VirtIOMMIO *virtio_mmio_new(Machine *m, uint64_t gpa, unsigned gsi, bool legacy, GError **errp)
+VirtIOMMIO *virtio_mmio_new(Machine *m, uint64_t gpa, VirtIOLine *line,
+                            const VirtIOMMIOProps *props, GError **errp)
 {
     VirtIOMMIO *t = g_new0(VirtIOMMIO, 1);
-    MemoryRange r = { .type = MEMORY_RANGE_MMIO, .gpa = gpa, .size = VIRTIO_MMIO_SIZE,
-                      .ops = &mmio_ops, .opaque = t, .name = "virtio-mmio" };
 
-    t->machine = m;
     t->gpa = gpa;
-    t->gsi = gsi;
-    t->legacy = legacy;
-    pthread_mutex_init(&t->irq_lock, NULL);
+    t->line = line;
+    t->legacy = props->legacy;
+    t->ioeventfd = props->ioeventfd;
+    t->window = memory_region_new_mmio(m->memory, "virtio-mmio", &mmio_ops, t,
+                                       VIRTIO_MMIO_SIZE);
     machine_add_device(m, t, mmio_free, mmio_reset);
-    return memory_map_add(m->memory, &r, errp) ? t : NULL;
+    return memory_region_add(memory_map_root(m->memory), gpa, t->window, errp) ? t : NULL;
 }
 
 bool virtio_mmio_is_free(const VirtIOMMIO *t)

@@ -6,8 +6,9 @@
  *
  * The wire has room for VIRTIO_QUEUE_MAX queues whatever the device has; that form lives in
  * VirtIOWire while a section is saved or loaded. Machine lock held. Loading only decodes and checks
- * (tail's post_load); rings are translated in post_commit and guest memory is read when the guest
- * starts, by the I/O thread, since a page may still be missing (postcopy).
+ * (tail's post_load); kicks become ioeventfds in apply, rings are translated in post_commit, and
+ * guest memory is read when the guest starts, by the I/O thread, since a page may still be missing
+ * (postcopy).
  */
 #include <inttypes.h>
 #include <string.h>
@@ -301,6 +302,11 @@ static bool tail_post_load(void *opaque, int version_id, GError **errp)
     return true;
 }
 
+static bool tail_apply(void *opaque, GError **errp)
+{
+    return virtio_ioeventfd_apply(opaque, errp);
+}
+
 /* With postcopy the guest's rings may not be here yet, and whoever loads must not wait for them:
  * they are looked at when the guest runs. */
 static bool check_rings(VirtQueue *vq, GError **errp)
@@ -579,6 +585,7 @@ const VMStateDescription vmstate_virtio_tail = {
     .minimum_version_id = 1,
     .post_save = tail_post_save,
     .post_load = tail_post_load,
+    .apply = tail_apply,
     .post_commit = tail_post_commit,
     .fields = no_fields,
     .subsections = tail_subsections,

@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 
 #include "machine.h"
+#include "memory-region.h"
 
 #define VIRTIO_QUEUE_MAX 1024    /* queues that a section has room for */
 #define VIRTQUEUE_MAX_SIZE 1024  /* entries of a ring, and buffers of one request */
@@ -78,6 +79,9 @@ typedef struct VirtIOTransportOps {
     /* The line follows isr again, after a reset or a load. Machine lock held. */
     void (*sync_irq)(void *transport);
     bool modern;               /* register layout of version 2 */
+    /* Where the guest writes a queue's number (4 bytes) to kick it; NULL: without ioeventfds.
+     * Machine lock held. */
+    MemoryRegion *(*kick_region)(void *transport, uint64_t *offset);
 } VirtIOTransportOps;
 
 struct VirtIODevice {
@@ -130,6 +134,9 @@ bool virtio_has_feature(const VirtIODevice *vdev, unsigned bit); /* negotiated *
 void virtio_notify_config(VirtIODevice *vdev);
 /* The guest broke the rules: nothing more of its queues is looked at before a reset. Lock held. */
 void virtio_error(VirtIODevice *vdev, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* Guest memory may still come from the source of a postcopy: what waits for a vCPU, or gives pages
+ * away, has to wait itself. Any thread. */
+bool virtio_postcopy_runs(Machine *m);
 /* DRIVER_OK, not broken, and the guest runs. Lock held. */
 bool virtio_is_live(const VirtIODevice *vdev);
 

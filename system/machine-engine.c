@@ -20,7 +20,7 @@ static const char *const ignored_globals[] = {
     "ICH9-LPC.disable_s3", "ICH9-LPC.disable_s4", /* no such chip */
     "ICH9-LPC.acpi-pci-hotplug-with-bridge-support",
     "PIIX4_PM.acpi-root-pci-hotplug",
-    "virtio-mmio.force-legacy",    /* not ignored: the board reads it */
+    "virtio-mmio.force-legacy", "virtio-mmio.ioeventfd", /* not ignored: the board reads them */
     NULL,
 };
 

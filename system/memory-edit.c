@@ -346,6 +346,14 @@ static guint event_index(const MemoryRegion *r, const MemoryIoeventfd *e, bool *
     return lo;
 }
 
+bool memory_region_has_ioeventfd(const MemoryRegion *r, const MemoryIoeventfd *e)
+{
+    bool found;
+
+    event_index(r, e, &found);
+    return found;
+}
+
 static bool check_event(const MemoryRegion *r, const MemoryIoeventfd *e, GError **errp)
 {
     bool size_ok = e->size <= 8 && (e->size & (e->size - 1)) == 0 && (e->size || !e->match_data);

@@ -87,6 +87,7 @@ typedef struct MemoryIoeventfd {
 bool memory_region_add_ioeventfd(MemoryRegion *r, const MemoryIoeventfd *e, GError **errp);
 /* The one with the same offset, size, match_data, data and fd; an error if there is none. */
 bool memory_region_del_ioeventfd(MemoryRegion *r, const MemoryIoeventfd *e, GError **errp);
+bool memory_region_has_ioeventfd(const MemoryRegion *r, const MemoryIoeventfd *e);
 unsigned memory_region_n_ioeventfds(const MemoryRegion *r);
 
 /* ---- address spaces ---- */
