@@ -35,6 +35,7 @@ struct options {
     uint64_t tsc_khz;     /* 0: find out */
     uint64_t net;         /* 1: echo frames through virtio-net */
     uint64_t net_pairs;   /* queue pairs to use */
+    uint64_t rng;         /* 1: take random bytes from virtio-rng, by interrupts */
     bool wait_halt;       /* paced patterns halt between bursts (first vCPU), else they spin */
 };
 extern struct options options;
@@ -134,6 +135,15 @@ void net_setup(struct work *w);
 void net_step(struct work *w);
 void net_housekeeping(struct work *w);
 void report_net(struct work *w);
+
+/* rng.c; the first vCPU only */
+struct rng_counters {
+    uint64_t gsi, requests, answered, interrupts, empty, lost, wrong;
+};
+extern struct rng_counters rng;
+void rng_setup(struct work *w);
+void rng_step(struct work *w);
+void report_rng(struct work *w);
 
 /* smp.c, work.c */
 void interrupts_setup(void);

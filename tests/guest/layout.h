@@ -33,6 +33,7 @@
 
 #define VECTOR_TIMER 0x40
 #define VECTOR_HALT 0x41
+#define VECTOR_VIRTIO 0x42
 
 #define PVCLOCK_MSR 0x4b564d01
 

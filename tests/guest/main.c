@@ -14,7 +14,7 @@
 extern uint64_t start_info_address;
 extern volatile uint32_t cpus_started;
 extern const char ap_trampoline[], ap_trampoline_end[];
-extern const char interrupt_timer[], interrupt_halt[], exception_stubs[];
+extern const char interrupt_timer[], interrupt_halt[], interrupt_virtio[], exception_stubs[];
 extern uint64_t idt[512];
 static volatile uint32_t ready;
 
@@ -36,6 +36,7 @@ void interrupts_setup(void)
         set_gate(i, exception_stubs + 16 * i);
     set_gate(VECTOR_TIMER, interrupt_timer);
     set_gate(VECTOR_HALT, interrupt_halt);
+    set_gate(VECTOR_VIRTIO, interrupt_virtio);
 }
 
 static void wait_us(uint64_t us)
@@ -85,6 +86,7 @@ static void setup(void)
         work_setup(&works[i], i, (uint32_t)options.cpus);
     disk_setup(&works[0]);
     net_setup(&works[0]);
+    rng_setup(&works[0]);
     report_hello(&works[0]);
     __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
 }

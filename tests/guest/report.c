@@ -6,6 +6,7 @@
  *   gw sweep-begin / gw sweep-end  around one verification of the whole slice
  *   gw disk    with disk=, beside each report of the first vCPU: requests and what came of them
  *   gw net     with net=1, beside each report of the first vCPU: frames and what came of them
+ *   gw rng     with rng=1, beside each report of the first vCPU: requests and their interrupts
  *   gw fault   an exception: the guest has stopped
  */
 #include "guest.h"
@@ -153,6 +154,22 @@ void report_net(struct work *w)
     put(&l, " interrupts=", net.interrupts);
     for (unsigned i = 0; i < 2; i++)
         put(&l, i ? "," : " by_pair=", net.by_pair[i]);
+    send(w, &l);
+}
+
+void report_rng(struct work *w)
+{
+    static const char *const keys[] = {"gsi", "requests", "answered", "interrupts", "empty",
+                                       "lost", "wrong"};
+    const uint64_t values[] = {rng.gsi, rng.requests, rng.answered, rng.interrupts, rng.empty,
+                               rng.lost, rng.wrong};
+    struct line l = {0};
+    put_text(&l, "gw rng");
+    for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        put_text(&l, " ");
+        put_text(&l, keys[i]);
+        put(&l, "=", values[i]);
+    }
     send(w, &l);
 }
 

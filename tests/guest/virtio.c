@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Registers and rings of virtio-mmio, polled; see virtio.h. Each register access leaves the guest,
+ * Registers and rings of virtio-mmio; see virtio.h. Each register access leaves the guest,
  * so there are few: a kick for new buffers, unless the device does not want it.
  */
 #include "virtio.h"
@@ -14,6 +14,12 @@
 #define UNCACHED_PAGE 0x9f /* large, for ring 3, write through, cache disabled */
 #define MAGIC 0x74726976
 #define VERSION_1 32
+#define IOAPIC 0xfec00000ull
+#define IOAPIC2 0xfec10000ull
+#define IOAPIC_PINS 24
+#define FIRST_ISA_LINE 5
+#define ISA_LINES 8
+enum { IOAPIC_DATA = 0x10, IOAPIC_VERSION = 1, IOAPIC_TABLE = 0x10, LEVEL = 1 << 15 };
 
 enum {
     R_MAGIC = 0, R_VERSION = 4, R_DEVICE = 8, R_FEATURES = 0x10, R_FEATURES_SEL = 0x14,
@@ -36,15 +42,42 @@ static bool is_legacy(const struct virtio *v)
     return *reg(v, R_VERSION) == 1;
 }
 
-static void map_windows(void)
+static void map_window(uint64_t address)
 {
     uint64_t *directory = (uint64_t *)(PAGE_DIRS + 3 * 4096);
-    directory[WINDOWS >> 21 & 511] = (WINDOWS & -LARGE_PAGE) | UNCACHED_PAGE;
+    directory[address >> 21 & 511] = (address & -LARGE_PAGE) | UNCACHED_PAGE;
+}
+
+static void ioapic_write(uint64_t chip, uint32_t index, uint32_t value)
+{
+    *(volatile uint32_t *)chip = index;
+    *(volatile uint32_t *)(chip + IOAPIC_DATA) = value;
+}
+
+/* A board with a second I/O APIC has the devices there, as levels (ACPI); else they are on ISA
+ * lines from 5 on, edges (MP table). Both high when active. */
+unsigned virtio_route(const struct virtio *v, uint8_t vector)
+{
+    unsigned window = (unsigned)(((uint64_t)v->registers - WINDOWS) / WINDOW_SIZE);
+    unsigned pin = window % IOAPIC_PINS;
+    uint64_t chip = IOAPIC2;
+    uint32_t trigger = LEVEL;
+    map_window(IOAPIC);
+    *(volatile uint32_t *)chip = IOAPIC_VERSION;
+    uint32_t version = *(volatile uint32_t *)(chip + IOAPIC_DATA);
+    if (version == 0 || version == UINT32_MAX) { /* nobody is there */
+        chip = IOAPIC;
+        pin = FIRST_ISA_LINE + window % ISA_LINES;
+        trigger = 0;
+    }
+    ioapic_write(chip, IOAPIC_TABLE + 2 * pin + 1, 0);
+    ioapic_write(chip, IOAPIC_TABLE + 2 * pin, trigger | vector);
+    return chip == IOAPIC2 ? IOAPIC_PINS + pin : pin;
 }
 
 bool virtio_find(struct virtio *v, uint32_t id, unsigned n)
 {
-    map_windows();
+    map_window(WINDOWS);
     /* From the last to the first, the order in which a board gives them away. */
     for (int i = WINDOW_COUNT - 1; i >= 0; i--) {
         v->registers = (volatile uint8_t *)(WINDOWS + (uint64_t)i * WINDOW_SIZE);

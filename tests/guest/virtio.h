@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Virtio over mmio from the driver's side, polled: the registers of version 1 (legacy) and 2, and
+ * Virtio over mmio from the driver's side: the registers of version 1 (legacy) and 2, and
  * split rings of RING entries (virtio 1.2, 2.7 and 4.2). One vCPU drives a device.
  */
 #ifndef GUEST_VIRTIO_H
@@ -41,6 +41,9 @@ struct virtio {
     uint64_t features;
 };
 
+/* Leads the device's interrupt line to that vector of the first vCPU, as the firmware's tables say
+ * it is wired; returns the line's number. */
+unsigned virtio_route(const struct virtio *v, uint8_t vector);
 /* Maps the windows and finds the n-th device of that id; false: there is none. */
 bool virtio_find(struct virtio *v, uint32_t id, unsigned n);
 /* Reset, acknowledge, and as many of `wanted` as the device offers. */

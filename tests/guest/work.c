@@ -87,6 +87,7 @@ static void housekeeping(struct work *w, uint64_t now)
     if (w->cpu == 0) {
         disk_step(w);
         net_step(w);
+        rng_step(w);
     }
     if (options.beat && w->cpu == 0 && now >= w->next_beat) {
         w->next_beat = now + clock_from_us(options.beat);
@@ -104,6 +105,8 @@ static void housekeeping(struct work *w, uint64_t now)
             report_disk(w);
         if (options.report && options.net && w->cpu == 0)
             report_net(w);
+        if (options.report && options.rng && w->cpu == 0)
+            report_rng(w);
     }
     sweep_maybe_begin(w, now);
 }

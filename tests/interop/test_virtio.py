@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A microvm with a virtio-blk disk moves between godwit and stock QEMU while the guest reads and
-writes: after each hop the guest finds every block as it left it."""
+writes: after each hop the guest finds every block as it left it, and takes the interrupts of its
+random numbers."""
 import tempfile
 
 import pytest
 
-from godwit import disk, environment, migration, workload
+from godwit import disk, environment, migration, rng, workload
 from hops import switches
 
 pytestmark = pytest.mark.kvm
@@ -19,7 +20,7 @@ def start(machines, commands, hop, path, layout):
             "-device", "virtio-rng-device"]
     return machines(commands[hop], name=f"hop{hop}", machine=BOARD, mem="64M", args=args,
                     incoming="defer" if hop else None,
-                    **workload.guest(accel="kvm", mem=8, disk=8, report=50, sweep=0)).start()
+                    **workload.guest(accel="kvm", mem=8, disk=8, rng=1, report=50, sweep=0)).start()
 
 
 @pytest.mark.parametrize("layout", ["legacy", "modern"])
@@ -36,5 +37,6 @@ def test_a_guest_with_a_disk_moves_from_stock_to_godwit_and_back(machines, stock
             migration.set_parameters(here, max_bandwidth=0)
             migration.migrate(here, there)
             disk.wait_passes(there)
+            rng.wait_answers(there)
             here.close()
             here = there
