@@ -97,8 +97,7 @@ bool virtqueue_map(VirtQueue *vq, GError **errp)
 
     virtqueue_unmap(vq);
     if ((vq->desc & 15) || (vq->avail & 1) || (vq->used & 3)) {
-        gw_fail(&err, GW_ERROR_PROTOCOL, "rings at 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64
-                " are not aligned", vq->desc, vq->avail, vq->used);
+        gw_fail(&err, GW_ERROR_PROTOCOL, "not aligned");
     } else {
         vq->mapped = map_ring(vq, &vq->desc_cache, "desc", vq->desc, desc_size(vq), &err) &&
                      map_ring(vq, &vq->avail_cache, "avail", vq->avail, avail_size(vq), &err) &&
@@ -108,7 +107,9 @@ bool virtqueue_map(VirtQueue *vq, GError **errp)
         return true;
     }
     virtqueue_unmap(vq);
-    g_prefix_error(&err, "queue %u: ", vq->index);
+    g_prefix_error(&err, "queue %u: num %u, align %u, rings at desc 0x%" PRIx64 ", avail 0x%" PRIx64
+                   ", used 0x%" PRIx64 ": ", vq->index, vq->num, vq->align, vq->desc, vq->avail,
+                   vq->used);
     if (errp) {
         g_propagate_error(errp, g_steal_pointer(&err));
     } else {

@@ -223,7 +223,13 @@ static bool ioapic_pre_save(void *opaque, GError **errp)
 /* A load must not mix one chip from the stream with stale copies of the others. */
 static bool ioapic_post_load(void *opaque, int version_id, GError **errp)
 {
-    ((KvmIoapic *)opaque)->kvm->chips_dirty = true;
+    KvmIoapic *io = opaque;
+
+    if (io->irr >> KVM_IOAPIC_PINS) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "irr: 0x%x has more than %d lines", io->irr,
+                       KVM_IOAPIC_PINS);
+    }
+    io->kvm->chips_dirty = true;
     return true;
 }
 
@@ -257,7 +263,12 @@ static bool pic_post_load(void *opaque, int version_id, GError **errp)
 
     if (p->single_mode) {
         return gw_fail(errp, GW_ERROR_UNSUPPORTED,
-                       "i8259: the source's PIC is in single mode, which KVM's does not have");
+                       "single_mode: the source's PIC is in single mode, which KVM's does not "
+                       "have");
+    }
+    if (p->priority_add > 7 || p->init_state > 3) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "priority_add %u, init_state %u are not of an "
+                       "i8259", p->priority_add, p->init_state);
     }
     p->kvm->chips_dirty = true;
     return true;

@@ -118,17 +118,32 @@ static bool pit_pre_save(void *opaque, GError **errp)
     return kvm_irqchip_fetch(((KvmPit *)opaque)->kvm, errp);
 }
 
+/* The states of access: none, low byte, high byte, low then high, and high of the latter. */
+#define PIT_ACCESS_MAX 4
+
+static bool channel_post_load(void *opaque, int version_id, GError **errp)
+{
+    const KvmPitChannel *c = opaque;
+
+    if (c->count < 0 || c->count > PIT_MAX_COUNT || c->mode > 5 || c->bcd > 1 || c->gate > 1) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "count %d, mode %u, bcd %u, gate %u are not of an "
+                       "i8254", c->count, c->mode, c->bcd, c->gate);
+    }
+    if (c->count_latched > PIT_ACCESS_MAX || c->read_state > PIT_ACCESS_MAX ||
+        c->write_state > PIT_ACCESS_MAX || c->rw_mode > PIT_ACCESS_MAX || c->status_latched > 1) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "count_latched %u, status_latched %u, read_state "
+                       "%u, write_state %u, rw_mode %u are not of an i8254", c->count_latched,
+                       c->status_latched, c->read_state, c->write_state, c->rw_mode);
+    }
+    return true;
+}
+
 static bool pit_post_load(void *opaque, int version_id, GError **errp)
 {
     KvmPit *p = opaque;
 
-    for (int i = 0; i < 3; i++) {
-        const KvmPitChannel *c = &p->channels[i];
-
-        if (c->count < 0 || c->count > PIT_MAX_COUNT || c->mode > 5) {
-            return gw_fail(errp, GW_ERROR_PROTOCOL, "i8254: channel %d: count %d, mode %u are not "
-                           "of an i8254", i, c->count, c->mode);
-        }
+    if (p->irq_disabled > 1) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "irq_disabled: %u, not 0 or 1", p->irq_disabled);
     }
     p->channels[0].next_transition_time = p->next_transition_time;
     p->kvm->chips_dirty = true;
@@ -157,6 +172,7 @@ static const VMStateDescription vmstate_channel = {
     .name = "pit channel",
     .version_id = 2,
     .minimum_version_id = 2,
+    .post_load = channel_post_load,
     .fields = channel_fields,
 };
 

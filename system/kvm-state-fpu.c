@@ -105,9 +105,9 @@ static bool put_xcr0(KvmVcpu *v, GError **errp)
     struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = v->x86.env.xcr0 } } };
 
     if (kvm_ioctl(v->fd, KVM_SET_XCRS, &x) < 0) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u: the guest uses extended state 0x%"
-                       PRIx64 " (XCR0), of which this host's KVM lacks a part; both hosts must "
-                       "offer the same CPU features", v->cpu->index, v->x86.env.xcr0);
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u: env.xcr0: the guest uses extended "
+                       "state 0x%" PRIx64 ", of which this host's KVM lacks a part; both hosts "
+                       "must offer the same CPU features", v->cpu->index, v->x86.env.xcr0);
     }
     return true;
 }
@@ -148,9 +148,9 @@ bool kvm_put_fpu(KvmVcpu *v, GError **errp)
     int rc = kvm_ioctl(v->fd, KVM_SET_XSAVE, image);
 
     if (rc < 0) {
-        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, -rc, "vCPU %u: KVM_SET_XSAVE with state "
-                             "components 0x%" PRIx64 ", MXCSR 0x%x; both hosts must offer the same "
-                             "CPU features", v->cpu->index, bv, env.mxcsr);
+        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, -rc, "vCPU %u: KVM_SET_XSAVE with "
+                             "env.xstate_bv 0x%" PRIx64 ", env.mxcsr 0x%x; both hosts must offer "
+                             "the same CPU features", v->cpu->index, bv, env.mxcsr);
     }
     return true;
 }

@@ -22,11 +22,13 @@ typedef struct Msr {
     uint64_t dflt;
     bool ones_ok;     /* all ones is a default, too */
     const char *name;
+    const char *field; /* on the wire */
 } Msr;
 
 #define ENV_SIZE(F) sizeof(((X86CPUState *)0)->F)
-#define M(I, F, D, N) { I, 1, ENV_SIZE(F), 0, offsetof(X86CPUState, F), D, false, N }
-#define MN(I, C, F, STEP, N) { I, C, 8, STEP, offsetof(X86CPUState, F), 0, false, N }
+#define M(I, F, D, N) { I, 1, ENV_SIZE(F), 0, offsetof(X86CPUState, F), D, false, N, "env." #F }
+#define MN(I, C, F, AT, STEP, N) \
+    { I, C, 8, STEP, offsetof(X86CPUState, F) + (AT) * 8, 0, false, N, "env." #F }
 
 #define MSR_TSC 0x10
 #define MSR_TSC_DEADLINE 0x6e0
@@ -75,21 +77,22 @@ static const Msr msrs[] = {
     M(0x4b564d04, pv_eoi_en_msr, 0, "KVM_PV_EOI_EN"),
     M(0x4b564d05, poll_control_msr, 1, "KVM_POLL_CONTROL"),
     M(0x2ff, mtrr_deftype, 0, "MTRR_DEF_TYPE"),
-    MN(0x250, 1, mtrr_fixed[0], 8, "MTRR_FIX64K"),
-    MN(0x258, 2, mtrr_fixed[1], 8, "MTRR_FIX16K"),
-    MN(0x268, 8, mtrr_fixed[3], 8, "MTRR_FIX4K"),
-    MN(MSR_MTRR_PHYS, 16, mtrr_var[0].base, 8, "MTRR_PHYS"),
+    MN(0x250, 1, mtrr_fixed, 0, 8, "MTRR_FIX64K"),
+    MN(0x258, 2, mtrr_fixed, 1, 8, "MTRR_FIX16K"),
+    MN(0x268, 8, mtrr_fixed, 3, 8, "MTRR_FIX4K"),
+    MN(MSR_MTRR_PHYS, 16, mtrr_var, 0, 8, "MTRR_PHYS"),
     M(0x17a, mcg_status, 0, "MCG_STATUS"),
-    { 0x17b, 1, 8, 0, offsetof(X86CPUState, mcg_ctl), 0, true, "MCG_CTL" },
+    { 0x17b, 1, 8, 0, offsetof(X86CPUState, mcg_ctl), 0, true, "MCG_CTL", "env.mcg_ctl" },
     M(0x4d0, mcg_ext_ctl, 0, "MCG_EXT_CTL"),
-    { 0x400, X86_MCE_BANKS * 4, 8, 8, offsetof(X86CPUState, mce_banks), 0, true, "MC_BANK" },
+    { 0x400, X86_MCE_BANKS * 4, 8, 8, offsetof(X86CPUState, mce_banks), 0, true, "MC_BANK",
+      "env.mce_banks" },
     M(MSR_FIXED_CTR_CTRL, msr_fixed_ctr_ctrl, 0, "FIXED_CTR_CTRL"),
     M(MSR_PERF_GLOBAL_CTRL, msr_global_ctrl, 0, "PERF_GLOBAL_CTRL"),
     M(MSR_PERF_GLOBAL_STATUS, msr_global_status, 0, "PERF_GLOBAL_STATUS"),
     M(MSR_PERF_GLOBAL_OVF_CTRL, msr_global_ovf_ctrl, 0, "PERF_GLOBAL_OVF_CTRL"),
-    MN(MSR_FIXED_CTR, X86_PMC_FIXED, msr_fixed_counters, 8, "FIXED_CTR"),
-    MN(MSR_PMC, X86_PMC_GP, msr_gp_counters, 8, "PMC"),
-    MN(MSR_PERFEVTSEL, X86_PMC_GP, msr_gp_evtsel, 8, "PERFEVTSEL"),
+    MN(MSR_FIXED_CTR, X86_PMC_FIXED, msr_fixed_counters, 0, 8, "FIXED_CTR"),
+    MN(MSR_PMC, X86_PMC_GP, msr_gp_counters, 0, 8, "PMC"),
+    MN(MSR_PERFEVTSEL, X86_PMC_GP, msr_gp_evtsel, 0, 8, "PERFEVTSEL"),
 };
 
 #define MSR_MAX 256
@@ -232,14 +235,15 @@ bool kvm_get_msrs(KvmVcpu *v, GError **errp)
     return true;
 }
 
-static bool put_one(KvmVcpu *v, uint32_t index, uint64_t value, const char *name, GError **errp)
+static bool put_one(KvmVcpu *v, uint32_t index, uint64_t value, const char *name,
+                    const char *field, GError **errp)
 {
     MsrBuf b = { .head.nmsrs = 1, .entries = { { .index = index, .data = value } } };
 
     if (kvm_ioctl(v->fd, KVM_SET_MSRS, &b) != 1) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u: this host's KVM does not take %s (MSR "
-                       "0x%x) = 0x%" PRIx64 "; both hosts must offer the same CPU features",
-                       v->cpu->index, name, index, value);
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u: %s: this host's KVM does not take %s "
+                       "(MSR 0x%x) = 0x%" PRIx64 "; both hosts must offer the same CPU features",
+                       v->cpu->index, field, name, index, value);
     }
     return true;
 }
@@ -252,7 +256,8 @@ static bool excuse(KvmVcpu *v, const MsrBuf *b, unsigned at, GError **errp)
 
         if (m->index + it.sub == b->entries[at].index) {
             return is_default(m, b->entries[at].data) ||
-                   put_one(v, b->entries[at].index, b->entries[at].data, m->name, errp);
+                   put_one(v, b->entries[at].index, b->entries[at].data, m->name, m->field,
+                           errp);
         }
     }
     return true;
@@ -308,10 +313,10 @@ bool kvm_put_msrs(KvmVcpu *v, GError **errp)
         if (is_supported(v, it.nr)) {
             b.entries[n++] = (struct kvm_msr_entry){ .index = m->index + it.sub, .data = value };
         } else if (!is_default(m, value)) {
-            return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u: the guest uses %s (MSR 0x%x = 0x%"
-                           PRIx64 "), which this host's KVM does not have; both hosts must offer "
-                           "the same CPU features", v->cpu->index, m->name, m->index + it.sub,
-                           value);
+            return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u: %s: the guest uses %s (MSR 0x%x = "
+                           "0x%" PRIx64 "), which this host's KVM does not have; both hosts must "
+                           "offer the same CPU features", v->cpu->index, m->field, m->name,
+                           m->index + it.sub, value);
         }
     }
     return put_batch(v, &b, n, errp);
@@ -329,10 +334,11 @@ bool kvm_put_tsc(KvmVcpu *v, GError **errp)
                    want, have);
         v->x86.env.tsc_khz = have;
     }
-    return put_one(v, MSR_TSC, v->x86.env.tsc, "TSC", errp);
+    return put_one(v, MSR_TSC, v->x86.env.tsc, "TSC", "env.tsc", errp);
 }
 
 bool kvm_put_tsc_deadline(KvmVcpu *v, GError **errp)
 {
-    return put_one(v, MSR_TSC_DEADLINE, v->x86.env.tsc_deadline, "TSC_DEADLINE", errp);
+    return put_one(v, MSR_TSC_DEADLINE, v->x86.env.tsc_deadline, "TSC_DEADLINE",
+                   "env.tsc_deadline", errp);
 }

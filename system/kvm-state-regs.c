@@ -122,18 +122,45 @@ static bool get_sregs(KvmVcpu *v, GError **errp)
     return true;
 }
 
+/* KVM does not say which register it is that it minds. */
 static bool put_sregs(KvmVcpu *v, GError **errp)
 {
+    const X86CPUState *env = &v->x86.env;
     struct kvm_sregs2 s2 = sregs_to_kvm(&v->x86);
     struct kvm_sregs s = { 0 };
+    int rc;
 
-    if (v->kvm->has_sregs2) {
-        return kvm_vcpu_ioctl(v, KVM_SET_SREGS2, &s2, "KVM_SET_SREGS2 (segment and control "
-                              "registers)", errp);
-    }
     memcpy(&s, &s2, offsetof(struct kvm_sregs, interrupt_bitmap));
-    return kvm_vcpu_ioctl(v, KVM_SET_SREGS, &s, "KVM_SET_SREGS (segment and control registers)",
-                          errp);
+    rc = v->kvm->has_sregs2 ? kvm_ioctl(v->fd, KVM_SET_SREGS2, &s2)
+                            : kvm_ioctl(v->fd, KVM_SET_SREGS, &s);
+    if (rc < 0) {
+        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, -rc, "vCPU %u: KVM_SET_SREGS with "
+                             "env.segs (CS flags 0x%x), env.cr[0] 0x%" PRIx64 ", env.cr[3] 0x%"
+                             PRIx64 ", env.cr[4] 0x%" PRIx64 ", env.efer 0x%" PRIx64
+                             ", apicbase 0x%x", v->cpu->index, env->segs[X86_CS].flags,
+                             env->cr[0], env->cr[3], env->cr[4], env->efer,
+                             v->x86.apic.apicbase);
+    }
+    return true;
+}
+
+static bool put_debugregs(KvmVcpu *v, GError **errp)
+{
+    const uint64_t *dr = v->x86.env.dr;
+    struct kvm_debugregs d = { .dr6 = dr[6], .dr7 = dr[7] };
+
+    for (int i = 0; i < 4; i++) {
+        d.db[i] = dr[i];
+    }
+
+    int rc = kvm_ioctl(v->fd, KVM_SET_DEBUGREGS, &d);
+
+    if (rc < 0) {
+        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, -rc, "vCPU %u: KVM_SET_DEBUGREGS with "
+                             "env.dr[6] 0x%" PRIx64 ", env.dr[7] 0x%" PRIx64, v->cpu->index,
+                             dr[6], dr[7]);
+    }
+    return true;
 }
 
 bool kvm_get_regs(KvmVcpu *v, GError **errp)
@@ -158,15 +185,11 @@ bool kvm_get_regs(KvmVcpu *v, GError **errp)
 
 bool kvm_put_regs(KvmVcpu *v, GError **errp)
 {
-    const X86CPUState *env = &v->x86.env;
-    struct kvm_regs r = regs_to_kvm(env);
-    struct kvm_debugregs d = { .dr6 = env->dr[6], .dr7 = env->dr[7] };
+    struct kvm_regs r = regs_to_kvm(&v->x86.env);
 
-    for (int i = 0; i < 4; i++) {
-        d.db[i] = env->dr[i];
-    }
-    return put_sregs(v, errp) && kvm_vcpu_ioctl(v, KVM_SET_REGS, &r, "KVM_SET_REGS", errp) &&
-           kvm_vcpu_ioctl(v, KVM_SET_DEBUGREGS, &d, "KVM_SET_DEBUGREGS", errp);
+    return put_sregs(v, errp) &&
+           kvm_vcpu_ioctl(v, KVM_SET_REGS, &r, "KVM_SET_REGS (env.regs, env.eip, env.eflags)",
+                          errp) && put_debugregs(v, errp);
 }
 
 bool kvm_get_events(KvmVcpu *v, GError **errp)
@@ -231,11 +254,12 @@ bool kvm_put_events(KvmVcpu *v, GError **errp)
         e.flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
         e.triple_fault.pending = env->triple_fault_pending;
     } else if (env->triple_fault_pending) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u has a triple fault pending, which this "
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "vCPU %u has a triple fault pending "
+                       "(env.triple_fault_pending), which this "
                        "kernel's KVM cannot be told", v->cpu->index);
     }
-    return kvm_vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, &e, "KVM_SET_VCPU_EVENTS (pending events)",
-                          errp);
+    return kvm_vcpu_ioctl(v, KVM_SET_VCPU_EVENTS, &e, "KVM_SET_VCPU_EVENTS (env.exception_nr, "
+                          "env.interrupt_injected, env.nmi_pending)", errp);
 }
 
 bool kvm_get_mp_state(KvmVcpu *v, GError **errp)
@@ -254,5 +278,11 @@ bool kvm_put_mp_state(KvmVcpu *v, GError **errp)
 {
     struct kvm_mp_state s = { .mp_state = v->x86.env.mp_state };
 
-    return kvm_vcpu_ioctl(v, KVM_SET_MP_STATE, &s, "KVM_SET_MP_STATE", errp);
+    int rc = kvm_ioctl(v->fd, KVM_SET_MP_STATE, &s);
+
+    if (rc < 0) {
+        return gw_fail_errno(errp, GW_ERROR_UNSUPPORTED, -rc, "vCPU %u: KVM_SET_MP_STATE with "
+                             "env.mp_state %u", v->cpu->index, s.mp_state);
+    }
+    return true;
 }

@@ -8,14 +8,19 @@
 
 #include "error.h"
 
+#define TPR_OPT_STANDBY 2 /* 0 inactive, 1 active */
+
 static bool post_load(void *opaque, int version_id, GError **errp)
 {
     const KvmTprOpt *t = opaque;
 
+    if (t->state > TPR_OPT_STANDBY) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "state: %u is unknown", t->state);
+    }
     if (t->vapic_paddr || t->real_tpr_addr) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "kvm-tpr-opt: the guest's TPR accesses are "
-                       "patched (state %u); run the source without the kvmvapic option ROM",
-                       t->state);
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "the guest's TPR accesses are patched "
+                       "(vapic_paddr 0x%x, real_tpr_addr 0x%x); run the source without the "
+                       "kvmvapic option ROM", t->vapic_paddr, t->real_tpr_addr);
     }
     return true;
 }

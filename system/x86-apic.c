@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "error.h"
+
 enum {
     APIC_ID = 0x20, APIC_TPR = 0x80, APIC_ARB = 0x90, APIC_LDR = 0xd0, APIC_DFR = 0xe0,
     APIC_SVR = 0xf0, APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200, APIC_ESR = 0x280,
@@ -139,6 +141,10 @@ static bool apic_post_load(void *opaque, int version_id, GError **errp)
 {
     X86CPU *x = opaque;
 
+    if (x->apic.dest_mode > 0xf) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "dest_mode: 0x%x has more than four bits",
+                       x->apic.dest_mode);
+    }
     x->apic.count_shift = shift_of(x->apic.divide_conf);
     x->dirty = true;
     return true;

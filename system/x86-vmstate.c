@@ -9,6 +9,8 @@
  */
 #include "x86-cpu.h"
 
+#include <inttypes.h>
+
 #include "error.h"
 
 /* ---- cpu_common ---- */
@@ -24,6 +26,9 @@ static bool cpu_common_post_load(void *opaque, int version_id, GError **errp)
 {
     X86CPU *x = opaque;
 
+    if (x->halted > 1) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "halted: %u, not 0 or 1", x->halted);
+    }
     x->interrupt_request = 0; /* lines of an emulated CPU; here the interrupt chips hold them */
     return true;
 }
@@ -211,23 +216,50 @@ static bool cpu_pre_load(void *opaque, GError **errp)
     return true;
 }
 
+/* What the architecture itself rules out, so that it is refused by name on every host. */
+static bool check_control(const X86CPU *x, GError **errp)
+{
+    const X86CPUState *env = &x->env;
+    bool paging = env->cr[0] & X86_CR0_PG, long_mode = env->efer & X86_EFER_LMA;
+
+    if (env->cr[0] >> 32 || (paging && !(env->cr[0] & X86_CR0_PE))) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: env.cr[0] 0x%" PRIx64 ": more than 32 bits"
+                       ", or paging without protection", x->index, env->cr[0]);
+    }
+    if (long_mode && !(paging && (env->efer & X86_EFER_LME) && (env->cr[4] & X86_CR4_PAE))) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: env.efer 0x%" PRIx64 " says long mode, "
+                       "which env.cr[0] 0x%" PRIx64 ", env.cr[4] 0x%" PRIx64 " do not allow",
+                       x->index, env->efer, env->cr[0], env->cr[4]);
+    }
+    return true;
+}
+
 static bool cpu_post_load(void *opaque, int version_id, GError **errp)
 {
     X86CPU *x = opaque;
     X86CPUState *env = &x->env;
 
     if (env->fpregs_format_vmstate) {
-        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: FPU register format %u is unknown",
-                       x->index, env->fpregs_format_vmstate);
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: env.fpregs_format_vmstate: FPU register "
+                       "format %u is unknown", x->index, env->fpregs_format_vmstate);
     }
     if (env->hflags & X86_HFLAGS_SMM) {
-        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "cpu %u: the guest is in system management "
-                       "mode, which this machine does not have; migrate again", x->index);
+        return gw_fail(errp, GW_ERROR_UNSUPPORTED, "cpu %u: env.hflags: the guest is in system "
+                       "management mode, which this machine does not have; migrate again",
+                       x->index);
     }
     if (env->interrupt_injected < -1 || env->interrupt_injected > 255 ||
         env->exception_nr < -1 || env->exception_nr > 31) {
-        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: interrupt %d, exception %d: no such "
-                       "vectors", x->index, env->interrupt_injected, env->exception_nr);
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: env.interrupt_injected %d, "
+                       "env.exception_nr %d: no such vectors", x->index, env->interrupt_injected,
+                       env->exception_nr);
+    }
+    if (!check_control(x, errp)) {
+        return false;
+    }
+    if (env->tsc_khz < 0 || env->tsc_khz > INT32_MAX) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "cpu %u: env.tsc_khz: %" PRId64 " kHz is out of "
+                       "range", x->index, env->tsc_khz);
     }
     /* In real mode privilege is 0 whatever the descriptor caches say; some hardware wants it so. */
     if (!(env->cr[0] & X86_CR0_PE) && (env->segs[X86_CS].flags >> X86_SEG_DPL_SHIFT & 3) != 0) {

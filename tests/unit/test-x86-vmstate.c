@@ -261,8 +261,8 @@ static void test_refusals(void)
 {
     refuse(154, "0001", "register format 1");
     refuse(144, "00080000", "system management");
-    refuse(1149, "00000100", "interrupt 256");
-    refuse(1165, "00000020", "exception 32");
+    refuse(1149, "00000100", "interrupt_injected 256");
+    refuse(1165, "00000020", "exception_nr 32");
     refuse(1817, "05 10'cpu/nested_state' 00000001", "nested_state");
 }
 

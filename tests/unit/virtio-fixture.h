@@ -28,6 +28,7 @@ typedef struct Bench {
     MachineConfig *config;
     Machine *m;
     bool modern;
+    unsigned device;    /* whose registers and rings: 0 is the first of the command line */
     uint16_t avail[64]; /* per queue: what was made available */
 } Bench;
 
@@ -79,17 +80,23 @@ static inline uint8_t *ram(Bench *b, uint64_t gpa)
     return gw_ram_block_info(b->m->ram_block)->host + gpa;
 }
 
+/* Guest address of the rings of that queue. */
+static inline uint32_t ring_at(const Bench *b, unsigned queue)
+{
+    return RING_AT + (b->device * 8 + queue) * RING_STEP;
+}
+
 static inline uint32_t reg(Bench *b, uint64_t at)
 {
     uint32_t v = 0;
 
-    memory_read(b->m->memory, FIRST_DEVICE + at, &v, 4, false);
+    memory_read(b->m->memory, FIRST_DEVICE - 0x200 * b->device + at, &v, 4, false);
     return v;
 }
 
 static inline void set_reg(Bench *b, uint64_t at, uint32_t v)
 {
-    memory_write(b->m->memory, FIRST_DEVICE + at, &v, 4, false);
+    memory_write(b->m->memory, FIRST_DEVICE - 0x200 * b->device + at, &v, 4, false);
 }
 
 static inline uint64_t offered(Bench *b)
@@ -113,7 +120,7 @@ static inline void set_features(Bench *b, uint64_t features)
 
 static inline void set_ring(Bench *b, unsigned i)
 {
-    uint32_t at = RING_AT + i * RING_STEP;
+    uint32_t at = ring_at(b, i);
 
     memset(ram(b, at), 0, RING_STEP);
     b->avail[i] = 0;
@@ -152,7 +159,7 @@ static inline void drive(Bench *b, uint64_t wanted, unsigned queues)
 
 static inline struct vring_desc *desc(Bench *b, unsigned queue, unsigned i)
 {
-    return (struct vring_desc *)ram(b, RING_AT + queue * RING_STEP) + i;
+    return (struct vring_desc *)ram(b, ring_at(b, queue)) + i;
 }
 
 static inline void set_desc(Bench *b, unsigned queue, unsigned i, uint64_t addr, uint32_t len,
@@ -163,20 +170,20 @@ static inline void set_desc(Bench *b, unsigned queue, unsigned i, uint64_t addr,
 
 static inline uint16_t used_idx(Bench *b, unsigned queue)
 {
-    return __atomic_load_n((uint16_t *)ram(b, RING_AT + queue * RING_STEP + USED_AT + 2),
+    return __atomic_load_n((uint16_t *)ram(b, ring_at(b, queue) + USED_AT + 2),
                            __ATOMIC_ACQUIRE);
 }
 
 static inline struct vring_used_elem *used_elem(Bench *b, unsigned queue, unsigned i)
 {
-    return (struct vring_used_elem *)ram(b, RING_AT + queue * RING_STEP + USED_AT + 4) +
+    return (struct vring_used_elem *)ram(b, ring_at(b, queue) + USED_AT + 4) +
            i % RING_NUM;
 }
 
 /* Makes the chain at `head` available without a kick. */
 static inline void offer(Bench *b, unsigned queue, uint16_t head)
 {
-    uint16_t *avail = (uint16_t *)ram(b, RING_AT + queue * RING_STEP + AVAIL_AT);
+    uint16_t *avail = (uint16_t *)ram(b, ring_at(b, queue) + AVAIL_AT);
 
     avail[2 + b->avail[queue]++ % RING_NUM] = head;
     __atomic_store_n(&avail[1], b->avail[queue], __ATOMIC_RELEASE);
