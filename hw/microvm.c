@@ -29,7 +29,7 @@ static const MicrovmProp props[] = {
     { "pic", "on|off|auto" },       /* i8259 pair; accelerator */
     { "pit", "on|off|auto" },       /* i8254; accelerator */
     { "rtc", "on|off|auto" },       /* mc146818; auto is off */
-    { "acpi", "on|off|auto" },      /* event device and the table blocks; auto is on */
+    { "acpi", "on|off|auto" },      /* tables and event device; auto is on */
     { "ioapic2", "on|off|auto" },   /* second I/O APIC; auto follows acpi; accelerator */
     { "isa-serial", "on|off" },
     { "virtio-mmio-transports", NULL }, /* how many; virtio-bus.c */
@@ -66,11 +66,12 @@ static void microvm_free(void *opaque)
     MicrovmState *s = opaque;
 
     microvm_memory_free(s);
+    g_array_unref(s->places);
     g_free(s);
 }
 
 /* The first -serial; there is one port. */
-static bool add_serial(Machine *m, GError **errp)
+static bool add_serial(MicrovmState *s, Machine *m, GError **errp)
 {
     const GPtrArray *serials = m->config->serials;
 
@@ -93,9 +94,22 @@ static bool add_serial(Machine *m, GError **errp)
             return gw_fail(errp, GW_ERROR_GENERIC, "-serial: chardev '%s' not found",
                            conf->chardev);
         }
+        s->serial = true;
         return serial_isa_new(m, MICROVM_SERIAL_PORT, MICROVM_SERIAL_IRQ, chr, errp) != NULL;
     }
     return true;
+}
+
+/* As many transports as there are lines for, as on QEMU's board. */
+static bool add_virtio(MicrovmState *s, Machine *m, GError **errp)
+{
+    static const VirtIOLines isa = { 5, 8 }, pins16 = { 16, 8 }, ioapic2 = { 24, 24 };
+    VirtIOLines lines = isa;
+
+    if (s->acpi) {
+        lines = machine_config_prop_bool(m->config, "ioapic2", true) ? ioapic2 : pins16;
+    }
+    return virtio_bus_init(m, lines, s->places, errp);
 }
 
 static bool microvm_init(Machine *m, GError **errp)
@@ -104,15 +118,14 @@ static bool microvm_init(Machine *m, GError **errp)
 
     s->machine = m;
     s->acpi = machine_config_prop_bool(m->config, "acpi", true);
+    s->places = g_array_new(FALSE, FALSE, sizeof(VirtIOPlace));
     m->board_state = s;
     machine_add_device(m, s, microvm_free, NULL);
     return check_props(m->config, errp) && microvm_memory_init(s, errp) &&
            fw_cfg_new(m, errp) && (!s->acpi || acpi_ged_new(m, errp)) &&
            (!machine_config_prop_bool(m->config, "rtc", false) || mc146818_new(m, errp)) &&
-           add_serial(m, errp) && microvm_mptable(m, errp) &&
-           virtio_bus_init(m, s->acpi && machine_config_prop_bool(m->config, "ioapic2", true),
-                           errp) &&
-           loader_init(m, errp);
+           add_serial(s, m, errp) && microvm_mptable(m, errp) && add_virtio(s, m, errp) &&
+           microvm_describe(s, errp) && loader_init(m, errp);
 }
 
 static bool microvm_post_incoming(Machine *m, GError **errp)

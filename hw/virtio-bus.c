@@ -11,7 +11,6 @@
 
 #include "cmdline-keyval.h"
 #include "error.h"
-#include "loader.h"
 #include "virtio-balloon.h"
 #include "virtio-blk.h"
 #include "virtio-console.h"
@@ -20,11 +19,7 @@
 #include "virtio-rng.h"
 
 #define TRANSPORT_BASE UINT64_C(0xfeb00000)
-#define TRANSPORTS 8
-#define TRANSPORTS_IOAPIC2 24
 #define TRANSPORTS_MAX 128 /* virtio-mmio-transports= */
-#define FIRST_GSI 5
-#define FIRST_GSI_IOAPIC2 24
 
 typedef struct VirtIOType {
     const char *driver;
@@ -113,20 +108,19 @@ static bool add_port(VirtIOMMIO **slots, unsigned first, unsigned end, const Dev
                    "-device virtio-serial-device before it", conf->driver);
 }
 
-/* Where the device in slot i is, for a kernel that is booted directly. */
-static void add_kernel_word(Machine *m, unsigned i, unsigned gsi)
+/* Of the transport in slot i of n; beyond the board's own lines they are shared. */
+static VirtIOPlace place_of(unsigned i, unsigned n, VirtIOLines lines)
 {
-    g_autofree char *word = g_strdup_printf("virtio_mmio.device=%d@0x%" PRIx64 ":%u",
-                                            VIRTIO_MMIO_SIZE,
-                                            TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE, gsi);
-
-    if (machine_config_prop_bool(m->config, "auto-kernel-cmdline", true)) {
-        boot_images_add_word(m, word);
-    }
+    return (VirtIOPlace){
+        .slot = i,
+        .gpa = TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE,
+        .gsi = lines.first + i % lines.count,
+        .shared = i >= lines.count || i + lines.count < n,
+    };
 }
 
-static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, const unsigned *lines,
-                        GError **errp)
+static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, VirtIOLines lines,
+                        GArray *places, GError **errp)
 {
     const unsigned end = n;
 
@@ -154,7 +148,10 @@ static bool add_devices(Machine *m, VirtIOMMIO **slots, unsigned n, const unsign
             return false;
         }
         n--;
-        add_kernel_word(m, n, lines[n]);
+
+        VirtIOPlace place = place_of(n, end, lines);
+
+        g_array_append_val(places, place);
     }
     return true;
 }
@@ -173,29 +170,27 @@ static bool count(const MachineConfig *c, unsigned def, unsigned *n, GError **er
     return true;
 }
 
-bool virtio_bus_init(Machine *m, bool ioapic2, GError **errp)
+bool virtio_bus_init(Machine *m, VirtIOLines lines, GArray *places, GError **errp)
 {
-    unsigned def = ioapic2 ? TRANSPORTS_IOAPIC2 : TRANSPORTS, n = 0;
-    unsigned gsi = ioapic2 ? FIRST_GSI_IOAPIC2 : FIRST_GSI;
     g_autofree VirtIOMMIO **slots = NULL;
-    g_autofree VirtIOLine **lines = NULL;
-    g_autofree unsigned *gsis = NULL;
+    g_autofree VirtIOLine **wires = NULL;
     VirtIOMMIOProps props;
+    unsigned n = 0;
 
-    if (!count(m->config, def, &n, errp) || !read_props(m->config, &props, errp)) {
+    if (!count(m->config, lines.count, &n, errp) || !read_props(m->config, &props, errp)) {
         return false;
     }
     slots = g_new0(VirtIOMMIO *, n);
-    lines = g_new0(VirtIOLine *, n);
-    gsis = g_new(unsigned, n);
+    wires = g_new0(VirtIOLine *, n);
     for (unsigned i = 0; i < n; i++) {
-        gsis[i] = gsi + i % def; /* beyond the board's own lines they are shared */
-        lines[i] = i < def ? virtio_line_new(m, gsis[i]) : lines[i - def];
-        slots[i] = virtio_mmio_new(m, TRANSPORT_BASE + (uint64_t)i * VIRTIO_MMIO_SIZE, lines[i],
-                                   &props, errp);
+        VirtIOPlace place = place_of(i, n, lines);
+
+        /* Beyond the board's own lines they are shared. */
+        wires[i] = i < lines.count ? virtio_line_new(m, place.gsi) : wires[i - lines.count];
+        slots[i] = virtio_mmio_new(m, place.gpa, wires[i], &props, errp);
         if (!slots[i]) {
             return false;
         }
     }
-    return add_devices(m, slots, n, gsis, errp);
+    return add_devices(m, slots, n, lines, places, errp);
 }

@@ -8,8 +8,22 @@
 
 #include "machine.h"
 
-/* Makes the board's transports (with the second I/O APIC 24 on lines 24 to 47, else 8 on lines 5 to
- * 12) and the devices of the configuration, the first behind the last transport. */
-bool virtio_bus_init(Machine *m, bool ioapic2, GError **errp);
+/* The board's own interrupt lines for transports: one each, and as many transports as lines unless
+ * the configuration wants more, which share them. */
+typedef struct VirtIOLines {
+    unsigned first, count;
+} VirtIOLines;
+
+/* Where a device is. */
+typedef struct VirtIOPlace {
+    unsigned slot; /* its transport, from 0 */
+    uint64_t gpa;
+    unsigned gsi;
+    bool shared;   /* the line is another transport's as well */
+} VirtIOPlace;
+
+/* Makes the transports and the devices of the configuration, the first behind the last transport;
+ * adds a VirtIOPlace for each to `places`, in that order. */
+bool virtio_bus_init(Machine *m, VirtIOLines lines, GArray *places, GError **errp);
 
 #endif

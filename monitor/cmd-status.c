@@ -54,9 +54,8 @@ bool qmp_system_reset(QmpCall *call, GError **errp)
     return true;
 }
 
-/* No machine type has a power button: the event is all that comes of it. */
 bool qmp_system_powerdown(QmpCall *call, GError **errp)
 {
-    monitor_event(call->set, "POWERDOWN", NULL);
+    monitor_powerdown(call->set);
     return true;
 }

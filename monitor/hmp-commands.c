@@ -73,7 +73,7 @@ static void hmp_system_reset(HmpCall *call)
 
 static void hmp_system_powerdown(HmpCall *call)
 {
-    monitor_event(call->set, "POWERDOWN", NULL);
+    monitor_powerdown(call->set);
 }
 
 const HmpCommand hmp_commands[] = {

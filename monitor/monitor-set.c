@@ -145,6 +145,12 @@ bool monitor_continue_guest(MonitorSet *set, GError **errp)
            runstate_start(set->machine->run_state, errp);
 }
 
+void monitor_powerdown(MonitorSet *set)
+{
+    monitor_event(set, "POWERDOWN", NULL);
+    machine_powerdown(set->machine);
+}
+
 void monitor_reset(MonitorSet *set)
 {
     Machine *m = set->machine;

@@ -42,6 +42,8 @@ json_object *monitor_cause(bool guest, const char *reason);
 void monitor_quit(MonitorSet *set, const char *reason);
 /* Resets the machine as system_reset does; a running guest runs on. */
 void monitor_reset(MonitorSet *set);
+/* Sends POWERDOWN and presses the power button, if there is one. */
+void monitor_powerdown(MonitorSet *set);
 /* stop: no error if it is stopped already, and then the reason for that stays. */
 void monitor_stop_guest(MonitorSet *set);
 /* cont: also of a guest that a broken postcopy may have left here (gw_migrate_take_back()), which

@@ -142,6 +142,7 @@ static void fill_zero_page(const Machine *m, const LinuxImage *img, const uint8_
     zero->hdr.type_of_loader = LOADER_UNKNOWN;
     zero->hdr.setup_data = 0; /* of ours; what the file has there leads nowhere */
     zero->hdr.hardware_subarch = X86_SUBARCH_PC;
+    zero->acpi_rsdp_addr = m->boot_images->acpi;
     zero->e820_entries = loader_memory_map(m, map);
     for (unsigned i = 0; i < zero->e820_entries; i++) {
         zero->e820_table[i] = (struct boot_e820_entry){ map[i].gpa, map[i].size, map[i].type };

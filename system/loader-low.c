@@ -5,6 +5,7 @@
  *
  * Low memory: structures take the lowest free pages from 0x6000 on; the last KiB below 640 KiB is
  * the extended BIOS data area, where firmware leaves tables for the kernel; here the board does.
+ * Its ACPI tables, if any, end where that area begins.
  * Main thread, machine lock held.
  */
 #include <inttypes.h>
@@ -20,13 +21,18 @@
 
 unsigned loader_memory_map(const Machine *m, LoaderRange map[LOADER_MAP_MAX])
 {
+    const BootImages *b = m->boot_images;
+    uint64_t acpi = b->acpi ? LOADER_EBDA - b->acpi : 0; /* whole up to there */
     unsigned n = 0;
 
     if (m->ram_below_4g <= ONE_MIB) {
         map[n++] = (LoaderRange){ 0, m->ram_below_4g, LOADER_MAP_RAM };
         return n;
     }
-    map[n++] = (LoaderRange){ 0, LOADER_EBDA, LOADER_MAP_RAM };
+    map[n++] = (LoaderRange){ 0, LOADER_EBDA - acpi, LOADER_MAP_RAM };
+    if (acpi) {
+        map[n++] = (LoaderRange){ LOADER_EBDA - acpi, acpi, LOADER_MAP_ACPI };
+    }
     map[n++] = (LoaderRange){ LOADER_EBDA, LOADER_EBDA_SIZE, LOADER_MAP_RESERVED };
     map[n++] = (LoaderRange){ LEGACY_ROM, ONE_MIB - LEGACY_ROM, LOADER_MAP_RESERVED };
     map[n++] = (LoaderRange){ ONE_MIB, m->ram_below_4g - ONE_MIB, LOADER_MAP_RAM };

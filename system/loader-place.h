@@ -14,8 +14,8 @@ bool boot_images_find_high(const BootImages *b, uint64_t lo, uint64_t hi, uint64
                            uint64_t *gpa);
 
 /* The numbers of the firmware's memory map (e820), which PVH's has as well. */
-enum { LOADER_MAP_RAM = 1, LOADER_MAP_RESERVED = 2 };
-#define LOADER_MAP_MAX 5
+enum { LOADER_MAP_RAM = 1, LOADER_MAP_RESERVED = 2, LOADER_MAP_ACPI = 3 };
+#define LOADER_MAP_MAX 6
 
 typedef struct LoaderRange {
     uint64_t gpa, size; /* bytes */

@@ -89,6 +89,7 @@ static bool add_start_info(Machine *m, GError **errp)
         !loader_find_low(m, "start_info", sizeof(page), &at, errp)) {
         return false;
     }
+    page.info.rsdp_paddr = m->boot_images->acpi;
     page.info.nr_modules = c->initrd ? 1 : 0;
     page.info.modlist_paddr = c->initrd ? at + offsetof(LowPage, module) : 0;
     page.info.memmap_paddr = at + offsetof(LowPage, map);

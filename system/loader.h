@@ -29,6 +29,7 @@ typedef struct BootImages {
     uint32_t entry, start_info; /* PVH */
     X86LinuxEntry linux_entry;  /* bzImage */
     GString *words;             /* the board's part of the kernel's command line */
+    uint64_t acpi; /* the board's tables, RSDP first, are from here to LOADER_EBDA; 0: none */
 } BootImages;
 
 BootImages *boot_images_new(void);

@@ -116,6 +116,21 @@ struct Chardev *machine_find_chardev(Machine *m, const char *id)
     return NULL;
 }
 
+void machine_set_power_button(Machine *m, void (*press)(void *opaque), void *opaque)
+{
+    m->power_button.press = press;
+    m->power_button.opaque = opaque;
+}
+
+void machine_powerdown(Machine *m)
+{
+    if (m->power_button.press) {
+        machine_lock(m);
+        m->power_button.press(m->power_button.opaque);
+        machine_unlock(m);
+    }
+}
+
 void machine_set_irq(Machine *m, unsigned gsi, int level)
 {
     if (m->accel->set_irq) {

@@ -59,6 +59,10 @@ struct Machine {
     struct MonitorSet *monitors; /* monitor/monitor.c; NULL without */
     struct MachineBalloon *balloon; /* the device's; NULL: none */
     GArray *run_ops;           /* machine-run.c; NULL until the first is added */
+    struct { /* pressed by machine_powerdown(); NULL: none */
+        void (*press)(void *opaque);
+        void *opaque;
+    } power_button;
     char *accel_errors;        /* why earlier -accel words did not work; NULL if the first did */
 };
 
@@ -120,6 +124,12 @@ bool machine_run_starting(Machine *m, GError **errp);
 
 /* The open chardev of that id or NULL. Main thread. */
 struct Chardev *machine_find_chardev(Machine *m, const char *id);
+
+/* Gives the machine a power button; `press` is called with the machine lock. Main thread, before
+ * the guest runs. */
+void machine_set_power_button(Machine *m, void (*press)(void *opaque), void *opaque);
+/* Asks the guest to shut down; without a power button nothing happens. Machine lock not held. */
+void machine_powerdown(Machine *m);
 
 /* Raises or lowers an interrupt line. Any thread. */
 void machine_set_irq(Machine *m, unsigned gsi, int level);
