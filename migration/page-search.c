@@ -86,6 +86,16 @@ void page_search_follow(PageSearch *ps, const RAMBlock *block, uint64_t page)
     ps->follow_to = page + FOLLOW_PAGES;
 }
 
+void page_search_follow_on(PageSearch *ps, const RAMBlock *block, uint64_t page)
+{
+    if (page_search_follows(ps) && ps->block == ram_block_index(block) && page < ps->page &&
+        page >= ps->follow_from) {
+        ps->follow_to = MAX(ps->follow_to, page + FOLLOW_PAGES);
+    } else {
+        page_search_follow(ps, block, page);
+    }
+}
+
 bool page_search_follows(const PageSearch *ps)
 {
     return ps->block == ps->follow_block && ps->page >= ps->follow_from &&

@@ -51,6 +51,8 @@ bool page_search_next(PageSearch *ps, uint64_t max_pages, PageRange *range);
 void page_search_seek(PageSearch *ps, const RAMBlock *block, uint64_t page);
 /* The same after a page that the destination asked for: the guest is there. */
 void page_search_follow(PageSearch *ps, const RAMBlock *block, uint64_t page);
+/* The same, unless the linear walk is in front of that page because of an earlier one. */
+void page_search_follow_on(PageSearch *ps, const RAMBlock *block, uint64_t page);
 /* Whether the linear walk is still close behind the last page_search_follow(). */
 bool page_search_follows(const PageSearch *ps);
 

@@ -24,6 +24,7 @@ void postcopy_source_new(MigrationState *ms, const GwAddress *addr)
     PostcopySource *ps = g_new0(PostcopySource, 1);
 
     g_queue_init(&ps->queue);
+    prefetch_ahead_init(&ps->ahead);
     ps->address = addr ? gw_address_copy(addr) : NULL;
     pthread_mutex_lock(&ms->lock);
     ms->postcopy_source = ps;
@@ -39,6 +40,7 @@ void postcopy_source_free(MigrationState *ms)
     pthread_mutex_unlock(&ms->lock);
     g_queue_clear_full(&ps->queue, g_free);
     g_clear_pointer(&ps->preempt.prefetch, prefetch_free);
+    prefetch_ahead_clear(&ps->ahead);
     g_clear_pointer(&ps->address, gw_address_free);
     g_clear_pointer(&ps->resume_address, gw_address_free);
     g_free(ps);
@@ -49,6 +51,12 @@ typedef struct Pace {
     int64_t start_ns;
     uint64_t start_bytes;
 } Pace;
+
+/* A part is no more than the limit allows in one window. */
+static uint64_t part_bytes(uint64_t limit)
+{
+    return limit ? CLAMP(limit / 10, 1, PART_BYTES) : PART_BYTES;
+}
 
 /* The bytes of the next part. Where the limit is used up it waits, and what is asked for meanwhile
  * goes out page by page: the limit is the background's. */
@@ -70,7 +78,7 @@ static uint64_t pace(MigrationState *ms, StreamWriter *w, Pace *p)
         *p = (Pace){now, stream_written(w)};
     }
     pthread_mutex_unlock(&ms->lock);
-    return urgent ? 1 : PART_BYTES;
+    return urgent ? 1 : part_bytes(limit);
 }
 
 /* The destination has loaded the package; older ones do not say so, their PONG does. */
@@ -116,7 +124,7 @@ static bool send_background(MigrationState *ms, GError **errp)
 {
     StreamWriter *w = ms->out.writer;
     Pace p = {ms_now_ns(ms), stream_written(w)};
-    uint64_t part = PART_BYTES;
+    uint64_t part = part_bytes(gw_param_get(ms, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH));
     bool done = false;
 
     if (ms->postcopy_source->preempt.channel) { /* the queue of this channel is what it overtakes */

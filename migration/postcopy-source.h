@@ -17,7 +17,7 @@
 #define MIGRATION_POSTCOPY_SOURCE_H
 
 #include "outgoing.h"
-#include "prefetch.h"
+#include "prefetch-walk.h"
 #include "ram-save.h"
 
 #define POSTCOPY_QUEUE_MAX 4096 /* requests that wait for the migration thread */
@@ -40,6 +40,7 @@ struct PostcopySource {
     uint64_t hint_taken_at;  /* atomic: pages sent when it was consumed */
     int hint_score;          /* return-path thread: do hints hit? */
     unsigned hint_trial;     /* return-path thread: offers that were left out */
+    PrefetchAhead ahead;     /* see prefetch-walk.c */
     bool urgent_busy;        /* atomic: the return-path thread claims or sends pages */
     /* Recovery; ms->lock. */
     GwAddress *address;      /* where to connect further channels; NULL: a ready-made channel */

@@ -109,6 +109,7 @@ static bool send_predicted(MigrationState *ms, const PageRange *asked, GError **
     const uint64_t before = stream_written(ps->preempt.writer);
     const uint64_t most = PREFETCH_BYTES / b->info.page_size;
     unsigned n, sent = 0, i;
+    PrefetchWalk walk;
 
     if (!gw_capability_get(ms, MIGRATION_CAP_POSTCOPY_PREFETCH)) {
         return true;
@@ -134,6 +135,9 @@ static bool send_predicted(MigrationState *ms, const PageRange *asked, GError **
     prefetch_cut(ps->preempt.prefetch, i);
     prefetch_sent(ps->preempt.prefetch, sent);
     count_prefetch(ms, ps->preempt.prefetch);
+    if (prefetch_walk(ps->preempt.prefetch, &walk)) {
+        prefetch_ahead_offer(&ps->ahead, &walk);
+    }
     return sent == 0 || flush(ms, before, errp);
 }
 

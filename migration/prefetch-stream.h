@@ -30,6 +30,7 @@ typedef struct PrefetchStream {
     uint64_t unproven;   /* sent, and no later request has shown that the walk came by */
     uint64_t proven;
     bool edge;           /* predicted up to the end of the block: no request will follow */
+    uint64_t serial;     /* of all walks */
     uint64_t tick;       /* when it was used last, in requests */
 } PrefetchStream;
 

@@ -32,6 +32,7 @@ struct Prefetch {
     PrefetchRecent recent;
     unsigned doubt;
     uint64_t tick;                       /* requests so far */
+    uint64_t serial;                     /* walks so far */
     PrefetchStream *last;                /* the walk of the last call, until it is accounted */
     uint64_t plan[PREFETCH_WINDOW_MAX];  /* its pages, in walking order */
     unsigned planned, unaccounted;
@@ -153,6 +154,7 @@ static PrefetchStream *begun(Prefetch *p, unsigned block, uint64_t page)
         return NULL;
     }
     *s = found;
+    s->serial = ++p->serial;
     trace_event(postcopy_prefetch_begin,
                 "block %u page %" PRIu64 " step %s%" PRIu64 "%s", block, page,
                 s->dir < 0 ? "-" : "", s->step ? s->step : s->lo >> PREFETCH_FRACTION,
@@ -222,6 +224,27 @@ void prefetch_cut(Prefetch *p, unsigned done)
         p->last->high = p->last->dir * (int64_t)p->plan[whole] - 1;
         p->last->edge = false;
     }
+}
+
+bool prefetch_walk(const Prefetch *p, PrefetchWalk *w)
+{
+    const PrefetchStream *s = p->last;
+
+    if (!s || s->hits == 0) {
+        return false;
+    }
+    *w = (PrefetchWalk){
+        .live = true,
+        .number = (unsigned)(s - p->streams),
+        .serial = s->serial,
+        .block = s->block,
+        .dir = s->dir,
+        .pos = s->pos,
+        .high = s->high,
+        .lo = s->step ? s->step << PREFETCH_FRACTION : s->lo,
+        .hi = s->step ? s->step << PREFETCH_FRACTION : s->hi,
+    };
+    return true;
 }
 
 void prefetch_stats(const Prefetch *p, PrefetchStats *s)

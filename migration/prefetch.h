@@ -16,6 +16,19 @@
 
 typedef struct Prefetch Prefetch;
 
+/* A walk whose prediction hits, from its last request on. Positions in host pages and in walking
+ * order: dir * page, so that every walk goes upwards. */
+typedef struct PrefetchWalk {
+    bool live;
+    unsigned number;  /* its place in the table of walks */
+    uint64_t serial;  /* the same walk, further on, has the same */
+    unsigned block;
+    int dir;          /* 1 or -1 */
+    int64_t pos;      /* the last request */
+    int64_t high;     /* the last page that was sent, or pos */
+    uint64_t lo, hi;  /* the stride is between these, both included; fixed point */
+} PrefetchWalk;
+
 /* Counters for query-migrate. */
 typedef struct PrefetchStats {
     uint64_t offered; /* pages predicted */
@@ -44,6 +57,8 @@ void prefetch_sent(Prefetch *p, unsigned n);
 /* The caller looked at the first `done` pages of the last call only (something more urgent came):
  * the rest may be predicted again. Before or after prefetch_sent(). */
 void prefetch_cut(Prefetch *p, unsigned done);
+/* The walk of the last call, if a request has confirmed it. */
+bool prefetch_walk(const Prefetch *p, PrefetchWalk *w);
 void prefetch_stats(const Prefetch *p, PrefetchStats *s);
 
 #endif

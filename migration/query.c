@@ -124,6 +124,7 @@ static void fill_preempt(MigrationState *ms, MigrationInfo *info)
         .prefetch_sent = STAT_GET(c->prefetch_sent),
         .prefetch_hit = STAT_GET(c->prefetch_hit),
         .prefetch_useless = STAT_GET(c->prefetch_useless),
+        .prefetch_ahead = STAT_GET(c->prefetch_ahead),
     };
 }
 

@@ -39,7 +39,7 @@ static bool hint_or_recent_next(void *opaque, PageRange *range)
     MigrationState *ms = opaque;
     RamSave *rs = ms->ram_save;
 
-    if (hint_next(ms, range)) {
+    if (hint_next(ms, range) || prefetch_ahead_next(ms, range)) {
         return true;
     }
     /* Where the guest is now is better known than where it was. */

@@ -75,7 +75,7 @@ typedef struct MigrationStats {
 /* How the urgent pages of a postcopy fared; relaxed atomics. */
 typedef struct PostcopyCounters {
     uint64_t urgent_pages, hints_offered, hints_consumed, hints_hit, hints_dropped;
-    uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless;
+    uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless, prefetch_ahead;
 } PostcopyCounters;
 
 /* What the background syncs of an outgoing migration did; relaxed atomics. */

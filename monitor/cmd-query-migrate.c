@@ -81,6 +81,7 @@ static json_object *preempt_to_json(const MigrationPreemptInfo *p)
     jo_uint(o, "prefetch-sent", p->prefetch_sent);
     jo_uint(o, "prefetch-hit", p->prefetch_hit);
     jo_uint(o, "prefetch-useless", p->prefetch_useless);
+    jo_uint(o, "prefetch-ahead", p->prefetch_ahead);
     return o;
 }
 

@@ -37,8 +37,8 @@ void hmp_put_preempt(HmpCall *call, const MigrationPreemptInfo *p)
     }
     if (p->prefetch_offered) {
         hmp_printf(call, "    Prefetch: \t\toffered=" U64 ", sent=" U64 ", hit=" U64
-                   ", useless=" U64 "\n", p->prefetch_offered, p->prefetch_sent, p->prefetch_hit,
-                   p->prefetch_useless);
+                   ", useless=" U64 ", ahead=" U64 "\n", p->prefetch_offered,
+                   p->prefetch_sent, p->prefetch_hit, p->prefetch_useless, p->prefetch_ahead);
     }
 }
 

@@ -87,6 +87,7 @@ typedef struct MigrationPreemptInfo {
     uint64_t urgent_pages;
     uint64_t hints_offered, hints_consumed, hints_hit, hints_dropped;
     uint64_t prefetch_offered, prefetch_sent, prefetch_hit, prefetch_useless;
+    uint64_t prefetch_ahead; /* sent by the background stream along a predicted walk */
 } MigrationPreemptInfo;
 
 /* What background-sync did in an outgoing migration. */

@@ -94,7 +94,7 @@ def test_prefetch_spares_the_guest_most_requests(pair, pattern):
 
 def test_without_prefetch_nothing_is_predicted(pair):
     a, _ = served(pair, "preempt", "seq")
-    assert [v for k, v in counters(a).items() if k.startswith("prefetch-")] == [0] * 4
+    assert [v for k, v in counters(a).items() if k.startswith("prefetch-")] == [0] * 5
 
 
 @pytest.mark.parametrize("mode", ["vanilla", "preempt"])

@@ -364,7 +364,7 @@ static void test_latency(void)
 
 static void test_preempt(void)
 {
-    static const MigrationPreemptInfo all = {1, 2, 3, 4, 5, 6, 7, 8, 9}, urgent = {10};
+    static const MigrationPreemptInfo all = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, urgent = {10};
     HmpCall call = {.out = g_string_new(NULL)};
 
     hmp_put_preempt(&call, &urgent);
@@ -373,7 +373,7 @@ static void test_preempt(void)
                     "  Urgent Pages: \tpreempt=10\n"
                     "  Urgent Pages: \tpreempt=1\n"
                     "    Hints: \t\toffered=2, consumed=3, hit=4, dropped=5\n"
-                    "    Prefetch: \t\toffered=6, sent=7, hit=8, useless=9\n");
+                    "    Prefetch: \t\toffered=6, sent=7, hit=8, useless=9, ahead=10\n");
     g_string_free(call.out, TRUE);
 }
 

@@ -345,11 +345,12 @@ static void test_postcopy_preempt(Fixture *f, gconstpointer data)
     const MigrationInfo none = {.status = MIGRATION_STATUS_NONE};
     const MigrationInfo out = {
         .status = MIGRATION_STATUS_COMPLETED, .has_ram = true, .has_times = true,
-        .has_preempt = true, .preempt = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+        .has_preempt = true, .preempt = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
     };
     static const char *const keys[] = {
         "urgent-pages", "hints-offered", "hints-consumed", "hints-hit", "hints-dropped",
         "prefetch-offered", "prefetch-sent", "prefetch-hit", "prefetch-useless",
+        "prefetch-ahead",
     };
     json_object *r = checked_reply(&none, &out), *p = jo_get(r, "postcopy-preempt");
 
