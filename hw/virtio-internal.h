@@ -64,8 +64,8 @@ VirtIOThread *virtio_thread_new(void);
 void virtio_thread_free(VirtIOThread *t);
 
 /* virtio-ioeventfd.c; machine lock */
-/* Edits the map to what the device's status and queues say; the caller's transaction, if any, or
- * one commit for each edit. False: refused. */
+/* Adds what the device's status and queues ask for and is not there; in the caller's transaction,
+ * or one commit for each. False: refused. */
 bool virtio_ioeventfd_apply(VirtIODevice *vdev, GError **errp);
 /* The same in one transaction, while the guest runs. Kicks reach the device either way. */
 void virtio_ioeventfd_update(VirtIODevice *vdev);

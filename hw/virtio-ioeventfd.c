@@ -2,8 +2,10 @@
 /*
  * The guest's kicks as ioeventfds of the transport's window: a write of the queue's number signals
  * the queue's eventfd, which the device's I/O thread waits on, and no vCPU leaves the guest for it.
- * A queue has one from DRIVER_OK to the reset. A kick that comes otherwise (an accelerator without
- * ioeventfds, ioeventfd=off) ends in the same eventfd.
+ * A queue gets one at DRIVER_OK and keeps it: to take one away costs a grace period of KVM's,
+ * milliseconds at times, and a kick while the device is not ready is dropped by the I/O thread. A
+ * kick that comes otherwise (an accelerator without ioeventfds, ioeventfd=off) ends in the same
+ * eventfd.
  *
  * vCPU threads and, in the apply phase of a load, the incoming thread; machine lock. What is set is
  * asked of the region and not noted here, since the map takes edits back by itself.
@@ -38,18 +40,17 @@ bool virtio_ioeventfd_apply(VirtIODevice *vdev, GError **errp)
         const MemoryIoeventfd e = {
             .offset = offset, .size = 4, .match_data = true, .data = i, .fd = vq->notifier,
         };
-        bool wanted = vdev->started && vq->desc, there = memory_region_has_ioeventfd(r, &e);
 
-        if (wanted && !there && !memory_region_add_ioeventfd(r, &e, errp)) {
+        if (!vdev->started || !vq->desc || memory_region_has_ioeventfd(r, &e)) {
+            continue;
+        }
+        if (!memory_region_add_ioeventfd(r, &e, errp)) {
             return false;
         }
-        if (!wanted && there && !memory_region_del_ioeventfd(r, &e, errp)) {
-            return false;
-        }
-        set += wanted;
+        set++;
     }
-    trace_event(virtio_ioeventfd, "%s %s: %u of %u queues", vdev->class->name,
-                vdev->id ? vdev->id : "", set, vdev->nr_queues);
+    trace_event(virtio_ioeventfd, "%s %s: %u queues more", vdev->class->name,
+                vdev->id ? vdev->id : "", set);
     return true;
 }
 

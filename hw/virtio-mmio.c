@@ -382,7 +382,7 @@ static void mmio_free(void *opaque)
 {
     VirtIOMMIO *t = opaque;
 
-    memory_region_free(t->window); /* the ioeventfds go with it, before their descriptors */
+    /* The window is the map's to free. KVM drops the ioeventfds with the VM, all at once. */
     if (t->vdev) {
         virtio_cleanup(t->vdev);
         t->destroy(t->vdev);

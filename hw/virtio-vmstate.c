@@ -272,11 +272,10 @@ static bool check_status(const VirtIODevice *vdev, GError **errp)
     return true;
 }
 
-static bool tail_post_load(void *opaque, int version_id, GError **errp)
+/* Lock held. */
+static bool decode_wire(VirtIODevice *vdev, GError **errp)
 {
-    VirtIODevice *vdev = opaque;
     VirtIOWire *w = vdev->wire;
-    LOCK_GUARD(&vdev->lock);
 
     if (is_modern(vdev) != w->has_mmio) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "extra_state: the source's transport is of version "
@@ -302,6 +301,18 @@ static bool tail_post_load(void *opaque, int version_id, GError **errp)
     return true;
 }
 
+/* The wire form goes now, not with the batch: the next device's has the same memory then, which the
+ * kernel need not zero. */
+static bool tail_post_load(void *opaque, int version_id, GError **errp)
+{
+    VirtIODevice *vdev = opaque;
+    LOCK_GUARD(&vdev->lock);
+    bool ok = decode_wire(vdev, errp);
+
+    virtio_wire_free(vdev);
+    return ok;
+}
+
 static bool tail_apply(void *opaque, GError **errp)
 {
     return virtio_ioeventfd_apply(opaque, errp);
@@ -319,9 +330,8 @@ static bool check_rings(VirtQueue *vq, GError **errp)
 static bool tail_post_commit(void *opaque, GError **errp)
 {
     VirtIODevice *vdev = opaque;
-
-    virtio_wire_free(vdev);
     LOCK_GUARD(&vdev->lock);
+
     for (unsigned i = 0; i < vdev->nr_queues; i++) {
         VirtQueue *vq = &vdev->vqs[i];
 

@@ -104,17 +104,12 @@ void virtio_set_status(VirtIODevice *vdev, uint8_t status)
                 status);
     __atomic_store_n(&vdev->status, status | (vdev->status & VIRTIO_CONFIG_S_NEEDS_RESET),
                      __ATOMIC_RELAXED);
-
-    bool was_started = vdev->started;
-
     vdev->started = status & VIRTIO_CONFIG_S_DRIVER_OK;
     if (vdev->class->set_status) {
         vdev->class->set_status(vdev);
     }
-    if (vdev->started != was_started) {
-        virtio_ioeventfd_update(vdev);
-    }
     if (vdev->started) {
+        virtio_ioeventfd_update(vdev);
         kick_all(vdev); /* a guest may fill the rings before it says that it is ready */
     }
 }
@@ -137,7 +132,6 @@ void virtio_reset(VirtIODevice *vdev)
     for (unsigned i = 0; i < vdev->nr_queues; i++) {
         virtqueue_reset(&vdev->vqs[i]);
     }
-    virtio_ioeventfd_update(vdev);
     if (vdev->class->set_features) {
         vdev->class->set_features(vdev);
     }

@@ -72,7 +72,7 @@ def test_the_guest_cannot_do_without_interrupts(start, machine):
 def test_kicks_become_ioeventfds_in_the_load(start, tmp_path, args, edits, batch):
     """One of the random numbers' queue, four of the disk's; in one commit or one each."""
     path = disk.image(tmp_path / "image")
-    args = [*disk.arguments(path, device=",num-queues=4"), *args, "-trace", "virtio_ioeventfd"]
+    args = [*disk.arguments(path, device=",num-queues=4"), *args]
     a = start("src", args=args, incoming=None, disk=2)
     b = start("dst", args=args)
     migration.set_capabilities(b, batch_vmstate_load=batch)
