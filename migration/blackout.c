@@ -28,6 +28,8 @@ void blackout_copy(MigrationBlackout *to, const MigrationBlackout *from)
     to->last_pages_ns = STAT_GET(from->last_pages_ns);
     to->device_save_ns = STAT_GET(from->device_save_ns);
     to->transfer_ns = STAT_GET(from->transfer_ns);
+    to->description_ns = STAT_GET(from->description_ns);
+    to->answer_ns = STAT_GET(from->answer_ns);
     to->decode_ns = STAT_GET(from->decode_ns);
     to->apply_ns = STAT_GET(from->apply_ns);
     to->commit_ns = STAT_GET(from->commit_ns);
@@ -69,8 +71,9 @@ void blackout_trace_source(MigrationState *ms)
     blackout_copy(&b, &ms->out.blackout);
     trace_event(migration_blackout, "source: stop %" PRIu64 " ns, last dirty sync %" PRIu64
                 " ns, last pages %" PRIu64 " ns, device save %" PRIu64 " ns, transfer %" PRIu64
-                " ns", b.stop_ns, b.dirty_sync_ns, b.last_pages_ns, b.device_save_ns,
-                b.transfer_ns);
+                " ns, description %" PRIu64 " ns, answer %" PRIu64 " ns", b.stop_ns,
+                b.dirty_sync_ns, b.last_pages_ns, b.device_save_ns, b.transfer_ns,
+                b.description_ns, b.answer_ns);
 }
 
 void blackout_trace_destination(MigrationState *ms)

@@ -287,10 +287,10 @@ static const VMStateDescription vmstate_configuration = {
     },
 };
 
-bool config_section_save(MigrationState *ms, StreamWriter *w, json_object *desc, GError **errp)
+bool config_section_save(MigrationState *ms, StreamWriter *w, VMStateNotes *notes, GError **errp)
 {
     ConfigState c = {.ms = ms};
-    bool ok = vmstate_save(w, &vmstate_configuration, &c, desc, errp);
+    bool ok = vmstate_save(w, &vmstate_configuration, &c, notes, errp);
 
     g_free(c.name);
     return ok;

@@ -3,12 +3,11 @@
 #ifndef MIGRATION_CONFIG_SECTION_H
 #define MIGRATION_CONFIG_SECTION_H
 
-#include <json.h>
-
 #include "state.h"
+#include "vmstate-codec.h"
 
-/* Body of the section, without the type byte. `desc` as in vmstate_save(), may be NULL. */
-bool config_section_save(MigrationState *ms, StreamWriter *w, json_object *desc, GError **errp);
+/* Body of the section, without the type byte. `notes` as in vmstate_save(), may be NULL. */
+bool config_section_save(MigrationState *ms, StreamWriter *w, VMStateNotes *notes, GError **errp);
 /* Reads the body and compares it with this machine. */
 bool config_section_load(MigrationState *ms, StreamReader *r, GError **errp);
 

@@ -14,9 +14,7 @@
 #include "config-section.h"
 #include "error.h"
 #include "state.h"
-#include "vmstate-codec.h"
-
-#define TARGET_PAGE_SIZE 4096
+#include "vmdesc.h"
 
 static bool writer_ok(StreamWriter *w, GError **errp)
 {
@@ -206,42 +204,7 @@ void savevm_state_reopen(MigrationState *ms)
     }
 }
 
-/* The description's frame. The configuration went out with the header: it is encoded again, to
- * nowhere, for the sake of its description. */
-static json_object *vmdesc_new(MigrationState *ms, GError **errp)
-{
-    json_object *top = json_object_new_object();
-
-    if (gw_compat(ms)->send_configuration) {
-        g_autoptr(StreamWriter) nowhere = stream_writer_new(NULL);
-        json_object *config = json_object_new_object();
-
-        json_object_object_add(top, "configuration", config);
-        if (!config_section_save(ms, nowhere, config, errp)) {
-            json_object_put(top);
-            return NULL;
-        }
-    }
-    json_object_object_add(top, "page_size", json_object_new_int(TARGET_PAGE_SIZE));
-    json_object_object_add(top, "devices", json_object_new_array());
-    return top;
-}
-
-static json_object *vmdesc_add_device(json_object *top, const SaveStateEntry *se)
-{
-    json_object *device;
-
-    if (!top) {
-        return NULL;
-    }
-    device = json_object_new_object();
-    json_object_object_add(device, "name", json_object_new_string(se->idstr));
-    json_object_object_add(device, "instance_id", json_object_new_int64(se->instance_id));
-    json_object_array_add(json_object_object_get(top, "devices"), device);
-    return device;
-}
-
-static bool complete_devices(MigrationState *ms, StreamWriter *w, json_object *top, GError **errp)
+static bool complete_devices(MigrationState *ms, StreamWriter *w, VMDesc *vmdesc, GError **errp)
 {
     for (guint i = 0; i < ms->registry.entries->len; i++) {
         SaveStateEntry *se = entry_at(ms, i);
@@ -254,7 +217,7 @@ static bool complete_devices(MigrationState *ms, StreamWriter *w, json_object *t
         const uint64_t before = stream_written(w);
 
         put_section_head(w, se, QEMU_VM_SECTION_FULL);
-        ok = vmstate_save(w, se->vmsd, se->opaque, vmdesc_add_device(top, se), errp);
+        ok = vmstate_save(w, se->vmsd, se->opaque, vmdesc_begin_section(vmdesc, se), errp);
         if (!section_done(ms, w, se, ok, errp)) {
             return false;
         }
@@ -264,26 +227,14 @@ static bool complete_devices(MigrationState *ms, StreamWriter *w, json_object *t
     return true;
 }
 
-bool savevm_state_complete_devices(MigrationState *ms, StreamWriter *w, char **vmdesc,
+bool savevm_state_complete_devices(MigrationState *ms, StreamWriter *w, VMDesc *vmdesc,
                                    GError **errp)
 {
-    json_object *top = NULL;
     bool ok;
 
-    if (vmdesc) {
-        top = vmdesc_new(ms, errp);
-        if (!top) {
-            return false;
-        }
-    }
     stream_hold(w);
-    ok = complete_devices(ms, w, top, errp);
+    ok = complete_devices(ms, w, vmdesc, errp);
     stream_release(w);
-    if (ok && vmdesc) {
-        *vmdesc = g_strdup(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN |
-                                                                   JSON_C_TO_STRING_NOSLASHESCAPE));
-    }
-    json_object_put(top);
     return ok;
 }
 
@@ -293,7 +244,7 @@ void savevm_put_vmdesc(StreamWriter *w, const char *json)
 
     stream_put_u8(w, QEMU_VM_VMDESCRIPTION);
     stream_put_be32(w, (uint32_t)len);
-    stream_put_bytes(w, json, len);
+    stream_put_ref(w, json, len);
 }
 
 void savevm_state_cleanup(MigrationState *ms)

@@ -14,6 +14,8 @@
 #include "migration/migration.h"
 #include "stream.h"
 
+typedef struct VMDesc VMDesc;
+
 #define QEMU_VM_FILE_MAGIC   0x5145564dU
 #define QEMU_VM_FILE_VERSION 3U
 
@@ -108,10 +110,11 @@ bool savevm_state_complete_iterable(MigrationState *ms, StreamWriter *w, bool in
                                     GError **errp);
 /* After a broken connection in postcopy: what was sent last, an END too, may not have arrived. */
 void savevm_state_reopen(MigrationState *ms);
-/* FULL of everything else that is needed; guest stopped, machine lock held. `vmdesc`, if not NULL,
- * gets the JSON description to send after EOF. */
-bool savevm_state_complete_devices(MigrationState *ms, StreamWriter *w, char **vmdesc,
+/* FULL of everything else that is needed; guest stopped, machine lock held. In `vmdesc`, if not
+ * NULL, it is noted for the description (vmdesc.h). */
+bool savevm_state_complete_devices(MigrationState *ms, StreamWriter *w, VMDesc *vmdesc,
                                    GError **errp);
+/* `json` stays until the next flush. */
 void savevm_put_vmdesc(StreamWriter *w, const char *json);
 void savevm_state_cleanup(MigrationState *ms);
 

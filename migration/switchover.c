@@ -16,6 +16,7 @@
 #include "blackout.h"
 #include "error.h"
 #include "return-path.h"
+#include "vmdesc.h"
 
 bool switchover_stop_guest(MigrationState *ms, GError **errp)
 {
@@ -55,15 +56,29 @@ bool switchover_pause(MigrationState *ms, GError **errp)
            gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
 }
 
+/* The destination loads the devices while this is written. */
+static bool send_description(MigrationState *ms, StreamWriter *w, const VMDesc *vmdesc,
+                             GError **errp)
+{
+    const int64_t start = ms_now_ns(ms);
+    GString *text = vmdesc_text(ms, vmdesc);
+    bool ok;
+
+    savevm_put_vmdesc(w, text->str);
+    ok = stream_flush(w, errp);
+    g_string_free(text, TRUE);
+    blackout_lap(ms, &ms->out.blackout.description_ns, start);
+    return ok;
+}
+
 static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
 {
-    g_autofree char *vmdesc = NULL;
+    g_autoptr(VMDesc) vmdesc = gw_compat(ms)->suppress_vmdesc ? NULL : vmdesc_new();
     int64_t start = ms_now_ns(ms);
     bool ok;
 
     ms->host.lock(ms->host_opaque);
-    ok = savevm_state_complete_devices(ms, w, gw_compat(ms)->suppress_vmdesc ? NULL : &vmdesc,
-                                       errp);
+    ok = savevm_state_complete_devices(ms, w, vmdesc, errp);
     ms->host.unlock(ms->host_opaque);
     if (!ok) {
         return false;
@@ -72,15 +87,9 @@ static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
     stream_put_u8(w, QEMU_VM_EOF);
     /* From here on the destination may have all that it needs. */
     ms->out.sent_everything = true;
-    if (!stream_flush(w, errp)) {
-        return false;
-    }
-    if (vmdesc) {
-        savevm_put_vmdesc(w, vmdesc);
-    }
     ok = stream_flush(w, errp);
     blackout_lap(ms, &ms->out.blackout.transfer_ns, start);
-    return ok;
+    return ok && (!vmdesc || send_description(ms, w, vmdesc, errp));
 }
 
 bool switchover_send_last_pages(MigrationState *ms, StreamWriter *w, bool in_postcopy,
@@ -143,6 +152,7 @@ bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
 {
     Outgoing *out = &ms->out;
     uint64_t before;
+    int64_t start;
 
     if (!switchover_stop_guest(ms, errp) || !switchover_pause(ms, errp)) {
         return false;
@@ -156,7 +166,14 @@ bool migration_switchover(MigrationState *ms, StreamWriter *w, GError **errp)
     }
     STAT_ADD(ms->stats.downtime_bytes, stream_written(w) - before);
     STAT_SET(ms->stats.transferred, stream_written(w));
-    if (!switchover_wait_for_shut(ms, errp) || !let_go(ms, errp)) {
+    start = ms_now_ns(ms);
+    if (!switchover_wait_for_shut(ms, errp)) {
+        return false;
+    }
+    if (out->return_path) {
+        blackout_lap(ms, &out->blackout.answer_ns, start);
+    }
+    if (!let_go(ms, errp)) {
         return false;
     }
     pthread_mutex_lock(&ms->lock);

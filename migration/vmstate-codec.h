@@ -11,8 +11,6 @@
 #ifndef MIGRATION_VMSTATE_CODEC_H
 #define MIGRATION_VMSTATE_CODEC_H
 
-#include <json.h>
-
 #include "migration/vmstate.h"
 #include "stream.h"
 
@@ -38,12 +36,33 @@ typedef struct VMStateLoaded {
     void *opaque;
 } VMStateLoaded;
 
+/*
+ * What was encoded, noted at the cost of a few stores, to be described in JSON when there is time.
+ * An object's note is followed by those of its fields, then by its subsections' objects; a field's
+ * by those of its elements (one for all where they can only be alike), an element's by that of the
+ * object which it is, if it is one.
+ */
+typedef enum VMStateNoteKind {
+    VMSTATE_NOTE_OBJECT,  /* what: VMStateDescription; n: version */
+    VMSTATE_NOTE_FIELD,   /* what: VMStateField; n: elements */
+    VMSTATE_NOTE_ELEMENT, /* what: VMStateField, NULL for a NULL pointer; n: bytes */
+} VMStateNoteKind;
+
+typedef struct VMStateNote {
+    uint32_t kind;
+    uint32_t span;        /* this note and those inside */
+    const void *what;     /* static */
+    uint64_t n;
+} VMStateNote;
+
+typedef GArray VMStateNotes; /* of VMStateNote */
+
 /* ---- the front door; savevm.c and loadvm.c ---- */
 
-/* Encodes `opaque` at the description's own version. `desc`, if not NULL, gets the members that
- * describe it: vmsd_name, version, fields, subsections. */
+/* Encodes `opaque` at the description's own version. `notes`, if not NULL, gets the note of the
+ * object and all that are inside. */
 bool vmstate_save(StreamWriter *w, const VMStateDescription *vmsd, void *opaque,
-                  json_object *desc, GError **errp);
+                  VMStateNotes *notes, GError **errp);
 /* Phase 1. Appends the objects with later phases to `loaded`, valid until the device is loaded
  * again or goes away. */
 bool vmstate_load(StreamReader *r, const VMStateDescription *vmsd, void *opaque, int version_id,
@@ -56,7 +75,7 @@ bool vmstate_post_commit(const GArray *loaded, GError **errp);
 /* ---- inside ---- */
 
 bool vmstate_save_object(VMStateWriter *w, const VMStateDescription *vmsd, void *opaque,
-                         int version_id, json_object *desc, GError **errp);
+                         int version_id, VMStateNotes *notes, GError **errp);
 bool vmstate_load_object(VMStateReader *r, const VMStateDescription *vmsd, void *opaque,
                          int version_id, GError **errp);
 bool vmstate_load_subsections(VMStateReader *r, const VMStateDescription *vmsd, void *opaque,
@@ -88,15 +107,16 @@ bool vmstate_get_sized(VMStateReader *r, void *opaque, const VMStateField *f, GE
 bool vmstate_put_container(VMStateWriter *w, const void *p, const VMStateField *f, GError **errp);
 bool vmstate_get_container(VMStateReader *r, void *p, const VMStateField *f, GError **errp);
 
-/* vmstate-desc.c. All do nothing when the first argument is NULL. */
-/* Members vmsd_name and version of `desc`, and its empty list "fields", which is returned. */
-json_object *vmstate_desc_object(json_object *desc, const VMStateDescription *vmsd,
-                                 int version_id);
-/* Adds one field of n elements to the list: `bodies` (of json_object *) says what each is, or,
- * when there is but one, what all are. */
-void vmstate_desc_field(json_object *fields, const VMStateDescription *vmsd,
-                        const VMStateField *f, GPtrArray *bodies, uint64_t n);
-/* A new list "subsections" in `desc` at the first call; the object to fill is returned. */
-json_object *vmstate_desc_subsection(json_object *desc);
+/* vmstate-desc.c */
+VMStateNotes *vmstate_notes_new(void);
+/* Begins a note, to be closed with what it turned out to be when all inside is noted. Both do
+ * nothing if `notes` is NULL. */
+guint vmstate_note(VMStateNotes *notes, VMStateNoteKind kind, const void *what, uint64_t n);
+void vmstate_note_close(VMStateNotes *notes, guint note, const void *what, uint64_t n);
+/* Appends the members that describe the object noted at index `at`: vmsd_name, version, fields,
+ * subsections. */
+void vmstate_describe(GString *out, const VMStateNotes *notes, guint at);
+/* A JSON string, quoted. */
+void vmstate_describe_string(GString *out, const char *text);
 
 #endif

@@ -18,29 +18,23 @@ static bool describes_alone(const VMStateField *f)
            !(f->flags & VMS_F_ARRAY_OF_POINTER);
 }
 
-static bool save_tmp(VMStateWriter *w, const VMStateField *f, void *parent, json_object *body,
+static bool save_tmp(VMStateWriter *w, const VMStateField *f, void *parent, VMStateNotes *notes,
                      GError **errp)
 {
     g_autofree void **tmp = g_malloc0(f->size);
 
     tmp[0] = parent;
-    return vmstate_save_object(w, f->vmsd, tmp, vmstate_nested_version(f), body, errp);
+    return vmstate_save_object(w, f->vmsd, tmp, vmstate_nested_version(f), notes, errp);
 }
 
 static bool save_value(VMStateWriter *w, const VMStateField *f, void *p, void *opaque,
-                       json_object *body, GError **errp)
+                       VMStateNotes *notes, GError **errp)
 {
-    json_object *nested = NULL;
-
     switch (f->kind) {
     case VMS_STRUCT:
-        if (body) {
-            nested = json_object_new_object();
-            json_object_object_add(body, "struct", nested);
-        }
-        return vmstate_save_object(w, f->vmsd, p, vmstate_nested_version(f), nested, errp);
+        return vmstate_save_object(w, f->vmsd, p, vmstate_nested_version(f), notes, errp);
     case VMS_TMP:
-        return save_tmp(w, f, opaque, body, errp);
+        return save_tmp(w, f, opaque, notes, errp);
     case VMS_VBUFFER:
     case VMS_BITMAP:
         return vmstate_put_sized(w, opaque, f, errp);
@@ -56,9 +50,10 @@ static bool save_value(VMStateWriter *w, const VMStateField *f, void *p, void *o
 
 /* One element; `p` is where it, or in an array of pointers the pointer to it, is. */
 static bool save_element(VMStateWriter *w, const VMStateField *f, void *p, void *opaque,
-                         json_object *body, GError **errp)
+                         VMStateNotes *notes, GError **errp)
 {
-    uint64_t before = stream_written(w->stream);
+    const uint64_t before = stream_written(w->stream);
+    const guint note = vmstate_note(notes, VMSTATE_NOTE_ELEMENT, f, 0);
     bool absent = false;
 
     if (f->flags & VMS_F_ARRAY_OF_POINTER) {
@@ -70,23 +65,11 @@ static bool save_element(VMStateWriter *w, const VMStateField *f, void *p, void 
             stream_put_u8(w->stream, VMSTATE_MARKER_PRESENT);
         }
     }
-    if (body) {
-        json_object_object_add(body, "type", json_object_new_string(
-                                                 absent ? "nullptr" : vmstate_type_name(f)));
-    }
-    if (!absent && !save_value(w, f, p, opaque, body, errp)) {
+    if (!absent && !save_value(w, f, p, opaque, notes, errp)) {
         return false;
     }
-    if (body) {
-        json_object_object_add(body, "size",
-                               json_object_new_int64(stream_written(w->stream) - before));
-    }
+    vmstate_note_close(notes, note, absent ? NULL : f, stream_written(w->stream) - before);
     return true;
-}
-
-static void unref_body(gpointer body)
-{
-    json_object_put(body);
 }
 
 /* Where the elements of a field are; NULL with *errp if there should be some, but are not. */
@@ -107,13 +90,13 @@ static bool find_elements(const VMStateField *f, void *opaque, uint64_t n, uint8
     return true;
 }
 
-static bool save_field(VMStateWriter *w, const VMStateDescription *vmsd, const VMStateField *f,
-                       void *opaque, json_object *fields, GError **errp)
+static bool save_field(VMStateWriter *w, const VMStateField *f, void *opaque,
+                       VMStateNotes *notes, GError **errp)
 {
-    g_autoptr(GPtrArray) bodies = g_ptr_array_new_with_free_func(unref_body);
     size_t stride = f->flags & VMS_F_ARRAY_OF_POINTER ? sizeof(void *) : f->size;
     uint64_t n = vmstate_field_elements(f, opaque);
     uint8_t *base;
+    guint note;
 
     if (f->kind == VMS_VALIDATE) {
         return true;
@@ -121,26 +104,23 @@ static bool save_field(VMStateWriter *w, const VMStateDescription *vmsd, const V
     if (!find_elements(f, opaque, n, &base, errp)) {
         return false;
     }
+    note = vmstate_note(notes, VMSTATE_NOTE_FIELD, f, n);
     for (uint64_t i = 0; i < n; i++) {
-        json_object *body = NULL;
+        const bool described = i == 0 || !describes_alone(f);
 
-        if (fields && (i == 0 || !describes_alone(f))) {
-            body = json_object_new_object();
-            g_ptr_array_add(bodies, body);
-        }
-        if (!save_element(w, f, base + i * stride, opaque, body, errp)) {
+        if (!save_element(w, f, base + i * stride, opaque, described ? notes : NULL, errp)) {
             if (n > 1) {
                 g_prefix_error(errp, "element %" PRIu64 ": ", i);
             }
             return false;
         }
     }
-    vmstate_desc_field(fields, vmsd, f, bodies, n);
+    vmstate_note_close(notes, note, f, n);
     return true;
 }
 
 static bool save_subsections(VMStateWriter *w, const VMStateDescription *vmsd, void *opaque,
-                             json_object *desc, GError **errp)
+                             VMStateNotes *notes, GError **errp)
 {
     for (const VMStateDescription *const *s = vmsd->subsections; s && *s; s++) {
         const VMStateDescription *sub = *s;
@@ -151,8 +131,7 @@ static bool save_subsections(VMStateWriter *w, const VMStateDescription *vmsd, v
         stream_put_u8(w->stream, QEMU_VM_SUBSECTION);
         stream_put_str8(w->stream, sub->name);
         stream_put_be32(w->stream, (uint32_t)sub->version_id);
-        if (!vmstate_save_object(w, sub, opaque, sub->version_id, vmstate_desc_subsection(desc),
-                                 errp)) {
+        if (!vmstate_save_object(w, sub, opaque, sub->version_id, notes, errp)) {
             return false;
         }
     }
@@ -160,26 +139,27 @@ static bool save_subsections(VMStateWriter *w, const VMStateDescription *vmsd, v
 }
 
 bool vmstate_save_object(VMStateWriter *w, const VMStateDescription *vmsd, void *opaque,
-                         int version_id, json_object *desc, GError **errp)
+                         int version_id, VMStateNotes *notes, GError **errp)
 {
-    json_object *fields;
     bool ok = true;
+    guint note;
 
     if (vmsd->pre_save && !vmsd->pre_save(opaque, errp)) {
         g_prefix_error(errp, "%s: ", vmsd->name);
         return false;
     }
-    fields = vmstate_desc_object(desc, vmsd, version_id);
+    note = vmstate_note(notes, VMSTATE_NOTE_OBJECT, vmsd, (uint64_t)version_id);
     for (const VMStateField *f = vmsd->fields; ok && f && f->name; f++) {
         if (!vmstate_field_exists(f, opaque, version_id)) {
             continue;
         }
-        ok = save_field(w, vmsd, f, opaque, fields, errp);
+        ok = save_field(w, f, opaque, notes, errp);
         if (!ok) {
             g_prefix_error(errp, "%s/%s: ", vmsd->name, f->name);
         }
     }
-    ok = ok && save_subsections(w, vmsd, opaque, desc, errp);
+    ok = ok && save_subsections(w, vmsd, opaque, notes, errp);
+    vmstate_note_close(notes, note, vmsd, (uint64_t)version_id);
     if (vmsd->post_save) {
         vmsd->post_save(opaque);
     }
@@ -187,9 +167,9 @@ bool vmstate_save_object(VMStateWriter *w, const VMStateDescription *vmsd, void 
 }
 
 bool vmstate_save(StreamWriter *w, const VMStateDescription *vmsd, void *opaque,
-                  json_object *desc, GError **errp)
+                  VMStateNotes *notes, GError **errp)
 {
     VMStateWriter vw = {.stream = w};
 
-    return vmstate_save_object(&vw, vmsd, opaque, vmsd->version_id, desc, errp);
+    return vmstate_save_object(&vw, vmsd, opaque, vmsd->version_id, notes, errp);
 }

@@ -134,6 +134,8 @@ static json_object *blackout_to_json(const MigrationInfo *info)
     some_uint(o, "last-pages", b->last_pages_ns);
     some_uint(o, "device-save", b->device_save_ns);
     some_uint(o, "transfer", b->transfer_ns);
+    some_uint(o, "description", b->description_ns);
+    some_uint(o, "answer", b->answer_ns);
     some_uint(o, "decode", b->decode_ns);
     some_uint(o, "apply", b->apply_ns);
     some_uint(o, "commit", b->commit_ns);

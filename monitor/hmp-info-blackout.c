@@ -26,9 +26,10 @@ void hmp_put_blackout(HmpCall *call, const MigrationInfo *info)
     const MigrationBlackout *b = &info->blackout;
 
     hmp_printf(call, "Blackout (us): \t\tstop=%.1f, dirty_sync=%.1f, last_pages=%.1f, "
-               "device_save=%.1f, transfer=%.1f, decode=%.1f, apply=%.1f, commit=%.1f, "
-               "post_commit=%.1f, start=%.1f\n", us(b->stop_ns), us(b->dirty_sync_ns),
-               us(b->last_pages_ns), us(b->device_save_ns), us(b->transfer_ns), us(b->decode_ns),
+               "device_save=%.1f, transfer=%.1f, description=%.1f, answer=%.1f, decode=%.1f, "
+               "apply=%.1f, commit=%.1f, post_commit=%.1f, start=%.1f\n", us(b->stop_ns),
+               us(b->dirty_sync_ns), us(b->last_pages_ns), us(b->device_save_ns),
+               us(b->transfer_ns), us(b->description_ns), us(b->answer_ns), us(b->decode_ns),
                us(b->apply_ns), us(b->commit_ns), us(b->post_commit_ns), us(b->start_ns));
     hmp_printf(call, "Memory map: \t\tedits=%" G_GUINT64_FORMAT ", commits=%" G_GUINT64_FORMAT
                ", rebuilds=%" G_GUINT64_FORMAT ", ioctls=%" G_GUINT64_FORMAT "\n", b->map_edits,

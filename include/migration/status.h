@@ -99,10 +99,10 @@ typedef struct MigrationBackgroundInfo {
 } MigrationBackgroundInfo;
 
 /* Where the time in which the guest stood still went; ns. Each side knows its own part: the source
- * the first four, the destination the last five, both of `transfer`: the time that the source
+ * the first six, the destination the last five, both of `transfer`: the time that the source
  * needed to write, and that the destination waited to read the device state. */
 typedef struct MigrationBlackout {
-    uint64_t stop_ns, dirty_sync_ns, last_pages_ns, device_save_ns;
+    uint64_t stop_ns, dirty_sync_ns, last_pages_ns, device_save_ns, description_ns, answer_ns;
     uint64_t transfer_ns;
     uint64_t decode_ns, apply_ns, commit_ns, post_commit_ns, start_ns;
     uint64_t map_edits, map_commits, map_rebuilds, map_ioctls; /* of the device load */

@@ -8,6 +8,7 @@
 
 #include "engine-fixture.h"
 #include "error.h"
+#include "vmdesc.h"
 
 /* ---- chunks: be32 length, bytes ---- */
 
@@ -316,7 +317,8 @@ static inline void toy_sections_fill(ToySections *t)
 static inline GByteArray *toy_stream(MigrationState *ms)
 {
     g_autoptr(StreamWriter) w = stream_writer_new(NULL);
-    g_autofree char *vmdesc = NULL;
+    g_autoptr(VMDesc) vmdesc = vmdesc_new();
+    GString *text;
     bool ok, done = false;
 
     savevm_put_header(ms, w);
@@ -325,10 +327,12 @@ static inline GByteArray *toy_stream(MigrationState *ms)
         ok = savevm_state_iterate(ms, w, 1000, &done, NULL);
     }
     ok = ok && savevm_state_complete_iterable(ms, w, false, NULL) &&
-         savevm_state_complete_devices(ms, w, &vmdesc, NULL);
+         savevm_state_complete_devices(ms, w, vmdesc, NULL);
     g_assert_true(ok);
     stream_put_u8(w, QEMU_VM_EOF);
-    savevm_put_vmdesc(w, vmdesc);
+    text = vmdesc_text(ms, vmdesc);
+    savevm_put_vmdesc(w, text->str);
+    g_string_free(text, TRUE);
     savevm_state_cleanup(ms);
     return stream_writer_steal(w);
 }
