@@ -21,6 +21,7 @@
 
 #include "error.h"
 #include "fd-table.h"
+#include "trace.h"
 
 #define SECTOR 512
 #define LOCK_DOES 100
@@ -89,10 +90,35 @@ bool block_image_activate(BlockImage *img, GError **errp)
     return true;
 }
 
+bool block_image_needs_flush(const BlockImage *img)
+{
+    return !img->readonly && !img->no_flush && img->changes != img->flushed;
+}
+
+int block_image_flush(const BlockImage *img)
+{
+    const int err = fdatasync(img->fd) < 0 ? errno : 0;
+
+    trace_event(block_image_flush, "%s: %s", img->id, err ? g_strerror(err) : "done");
+    return err;
+}
+
+void block_image_flushed(BlockImage *img, uint64_t changes)
+{
+    img->flushed = MAX(img->flushed, changes);
+}
+
+/* An image that was not written is not flushed: it takes milliseconds, and the guest waits. */
 void block_image_inactivate(BlockImage *img)
 {
-    if (!img->readonly && !img->no_flush && fdatasync(img->fd) < 0) {
-        g_printerr("%s: '%s' cannot be flushed: %s\n", img->id, img->path, strerror(errno));
+    if (block_image_needs_flush(img)) {
+        const int err = block_image_flush(img);
+
+        if (err) {
+            g_printerr("%s: '%s' cannot be flushed: %s\n", img->id, img->path, strerror(err));
+        } else {
+            block_image_flushed(img, img->changes);
+        }
     }
     if (img->locked) {
         unlock_all(img);

@@ -28,6 +28,8 @@ typedef struct BlockImage {
     bool lock_needed;  /* file.locking is not off */
     bool shared_write; /* share-rw=on: others may write too */
     bool locked;
+    uint64_t changes;  /* writes, zeroes and discards that ended */
+    uint64_t flushed;  /* as many of them are on stable storage */
 } BlockImage;
 
 /* Opens the drive's file, which nobody is kept from by that. NULL with *errp. */
@@ -35,7 +37,13 @@ BlockImage *block_image_open(Machine *m, const DriveConfig *conf, bool share_rw,
 void block_image_free(BlockImage *img);
 /* Takes the lock; the file may have been written elsewhere since it was opened. */
 bool block_image_activate(BlockImage *img, GError **errp);
-/* Puts what was written on stable storage and gives up the lock. */
+/* Whether anything that was written here may not be on stable storage yet. */
+bool block_image_needs_flush(const BlockImage *img);
+/* Waits for the host's disk; returns an errno, or 0. Needs no lock. */
+int block_image_flush(const BlockImage *img);
+/* A flush that began when there had been so many changes has ended well. */
+void block_image_flushed(BlockImage *img, uint64_t changes);
+/* Puts what was written on stable storage, if there is something, and gives up the lock. */
 void block_image_inactivate(BlockImage *img);
 
 #endif

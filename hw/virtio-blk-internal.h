@@ -46,6 +46,7 @@ typedef struct VirtIOBlockReq {
     uint8_t *status;        /* where the answer goes */
     int falloc_mode;        /* discard, zero: the mode to try */
     bool syncing;           /* a write without write cache that waits for its flush */
+    uint64_t flushes;       /* a flush: the image's changes when it began */
 } VirtIOBlockReq;
 
 /* virtio-blk-request.c: parses what the queue's element asks for and starts or answers it. Takes

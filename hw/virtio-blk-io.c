@@ -38,6 +38,11 @@ static int request_fd(const VirtIOBlockReq *req)
     return img->fd;
 }
 
+static bool is_flush(const VirtIOBlockReq *req)
+{
+    return req->syncing || req->op == BLOCK_FLUSH;
+}
+
 /* ---- in place ---- */
 
 /* Zeroes a piece where the file system cannot do it by itself; like do_in_place(). */
@@ -55,7 +60,7 @@ static ssize_t do_in_place(const VirtIOBlockReq *req)
     const BlockImage *img = req->s->image;
     ssize_t n;
 
-    if (req->syncing || req->op == BLOCK_FLUSH) {
+    if (is_flush(req)) {
         n = fdatasync(img->fd);
     } else if (req->op == BLOCK_READ) {
         n = preadv(request_fd(req), req->iov, (int)req->niov, (off_t)req->offset);
@@ -101,11 +106,24 @@ static bool next_zero_mode(VirtIOBlockReq *req, int err)
     return true;
 }
 
+/* A flush covers the changes that had ended when it began. */
+static void account(const VirtIOBlockReq *req, ssize_t res)
+{
+    BlockImage *img = req->s->image;
+
+    if (!is_flush(req)) {
+        img->changes += req->op != BLOCK_READ;
+    } else if (res >= 0) {
+        block_image_flushed(img, req->flushes);
+    }
+}
+
 /* The step is done with `res`. True: another one is to be made. */
 static bool step_done(VirtIOBlockReq *req, ssize_t res, uint8_t *status)
 {
     VirtIOBlock *s = req->s;
 
+    account(req, res);
     *status = VIRTIO_BLK_S_OK;
     if (res == -EINTR || res == -EAGAIN) {
         return true;
@@ -119,7 +137,7 @@ static bool step_done(VirtIOBlockReq *req, ssize_t res, uint8_t *status)
         s->errors += *status != VIRTIO_BLK_S_OK;
         return false;
     }
-    if (req->syncing || req->op == BLOCK_FLUSH || req->op == BLOCK_DISCARD) {
+    if (is_flush(req) || req->op == BLOCK_DISCARD) {
         return false;
     }
     if (req->op == BLOCK_ZERO && req->falloc_mode) {
@@ -155,7 +173,7 @@ static void prepare(struct io_uring_sqe *sqe, VirtIOBlockReq *req)
 {
     const BlockImage *img = req->s->image;
 
-    if (req->syncing || req->op == BLOCK_FLUSH) {
+    if (is_flush(req)) {
         io_uring_prep_fsync(sqe, img->fd, IORING_FSYNC_DATASYNC);
     } else if (req->op == BLOCK_READ) {
         io_uring_prep_readv(sqe, request_fd(req), req->iov, req->niov, req->offset);
@@ -177,6 +195,8 @@ static void run(VirtIOBlockReq *req)
 
     do {
         by_hand = req->op == BLOCK_ZERO && !req->falloc_mode && !req->syncing;
+
+        req->flushes = s->image->changes;
 
         struct io_uring_sqe *sqe = s->has_ring && !by_hand ? get_sqe(s) : NULL;
 

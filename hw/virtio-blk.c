@@ -97,6 +97,28 @@ static void blk_drain(VirtIODevice *vdev)
     }
 }
 
+/* Errors are found again, and told, when the image is given up. */
+static bool blk_write_back(VirtIODevice *vdev)
+{
+    VirtIOBlock *s = (VirtIOBlock *)vdev;
+    const uint64_t changes = s->image->changes;
+    int err;
+
+    if (s->inflight) {
+        return false;
+    }
+    if (!block_image_needs_flush(s->image)) {
+        return true;
+    }
+    pthread_mutex_unlock(&vdev->lock);
+    err = block_image_flush(s->image);
+    pthread_mutex_lock(&vdev->lock);
+    if (!err) {
+        block_image_flushed(s->image, changes);
+    }
+    return true;
+}
+
 static bool blk_activate(VirtIODevice *vdev, GError **errp)
 {
     return block_image_activate(((VirtIOBlock *)vdev)->image, errp);
@@ -150,6 +172,7 @@ static const VirtIODeviceClass blk_class = {
     .set_features = blk_set_features,
     .handle_output = blk_handle_output,
     .drain = blk_drain,
+    .write_back = blk_write_back,
     .activate = blk_activate,
     .inactivate = blk_inactivate,
 };

@@ -60,6 +60,8 @@ bool virtqueue_refresh(VirtQueue *vq, GError **errp);
 /* virtio-thread.c */
 bool virtio_thread_start(VirtIODevice *vdev, GError **errp);
 void virtio_thread_stop(VirtIODevice *vdev);
+/* Has the I/O thread, if it runs, write back: write_back_due until it is done. Lock held. */
+void virtio_thread_write_back(VirtIODevice *vdev);
 VirtIOThread *virtio_thread_new(void);
 void virtio_thread_free(VirtIOThread *t);
 

@@ -154,6 +154,23 @@ static void sweep(VirtIOThread *t)
     }
 }
 
+void virtio_thread_write_back(VirtIODevice *vdev)
+{
+    if (vdev->thread->running) {
+        vdev->write_back_due = true;
+        signal_fd(vdev->thread->wake_fd);
+    }
+}
+
+/* Lock held. */
+static void write_back_if_due(VirtIODevice *vdev)
+{
+    if (vdev->write_back_due && vdev->class->write_back(vdev)) {
+        vdev->write_back_due = false;
+        pthread_cond_broadcast(&vdev->idle);
+    }
+}
+
 static void *io_thread(void *opaque)
 {
     VirtIODevice *vdev = opaque;
@@ -174,6 +191,7 @@ static void *io_thread(void *opaque)
         }
         LOCK_GUARD(&vdev->lock);
         sweep(t);
+        write_back_if_due(vdev);
         stop = t->stop;
     }
     return NULL;

@@ -143,6 +143,17 @@ void virtio_reset(VirtIODevice *vdev)
 
 /* ---- with the guest ---- */
 
+static void run_stopping(void *opaque, bool handover)
+{
+    VirtIODevice *vdev = opaque;
+    LOCK_GUARD(&vdev->lock);
+
+    vdev->vm_running = false;
+    if (handover && vdev->active && vdev->class->write_back) {
+        virtio_thread_write_back(vdev);
+    }
+}
+
 static void run_stopped(void *opaque, bool handover)
 {
     VirtIODevice *vdev = opaque;
@@ -151,6 +162,9 @@ static void run_stopped(void *opaque, bool handover)
     vdev->vm_running = false;
     if (vdev->class->drain) {
         vdev->class->drain(vdev);
+    }
+    while (vdev->write_back_due) {
+        pthread_cond_wait(&vdev->idle, &vdev->lock);
     }
     pthread_mutex_unlock(&vdev->lock);
     if (handover && vdev->active) {
@@ -187,6 +201,7 @@ static bool run_starting(void *opaque, GError **errp)
 }
 
 static const MachineRunOps run_ops = {
+    .stopping = run_stopping,
     .stopped = run_stopped,
     .starting = run_starting,
 };

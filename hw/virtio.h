@@ -62,6 +62,9 @@ typedef struct VirtIODeviceClass {
     void (*handle_output)(VirtIODevice *vdev, VirtQueue *vq);
     /* Waits until every element that was popped for work on the host is pushed. */
     void (*drain)(VirtIODevice *vdev);
+    /* I/O thread, while the guest is being stopped to run elsewhere: puts what was written on stable
+     * storage. May drop the lock. False: requests are in flight; called again after the next. */
+    bool (*write_back)(VirtIODevice *vdev);
     /* The guest is about to run here: open, take locks. Not called twice in a row. */
     bool (*activate)(VirtIODevice *vdev, GError **errp);
     /* The guest will run elsewhere, or nowhere: everything is on stable storage, locks dropped. */
@@ -104,6 +107,7 @@ struct VirtIODevice {
     bool started;              /* DRIVER_OK since the last reset */
     bool vm_running;           /* the rings may be looked at */
     bool active;               /* class->activate was called */
+    bool write_back_due;       /* the I/O thread has been asked to; it signals `idle` */
     uint32_t guest_page_shift; /* legacy */
 
     VirtIOThread *thread;

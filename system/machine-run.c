@@ -46,6 +46,13 @@ static void stop_first(Machine *m, guint n, bool handover)
 
 void machine_run_stopped(Machine *m, bool handover)
 {
+    for (guint i = 0; i < count(m); i++) {
+        RunEntry *e = &g_array_index(m->run_ops, RunEntry, i);
+
+        if (e->ops->stopping) {
+            e->ops->stopping(e->opaque, handover);
+        }
+    }
     stop_first(m, count(m), handover);
 }
 

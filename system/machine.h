@@ -105,6 +105,9 @@ typedef struct MachineBalloon {
 
 /* Called with the run state's transition lock and no other, on any thread but a vCPU's. */
 typedef struct MachineRunOps {
+    /* Optional, for all devices before the first `stopped`: begin to finish. Does not wait, so that
+     * what devices have to wait for passes at the same time. */
+    void (*stopping)(void *opaque, bool handover);
     /* The vCPUs are parked: finish what is under way; may wait for the host's devices. With
      * `handover` the guest may run elsewhere next: write everything out and give up locks. Called
      * again, and with handover alone, for a guest that was stopped before. */

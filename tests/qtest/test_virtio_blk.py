@@ -14,13 +14,14 @@ BOARD = "microvm,acpi=off,pic=off,pit=off"
 @pytest.fixture
 def start(machines, tmp_path):
     """A maker of machines with the guest's disk, `image` by default the same for all of them."""
-    def make(name, incoming="defer", machine=BOARD, args=(), ready=True, **options):
+    def make(name, incoming="defer", machine=BOARD, args=(), ready=True, traffic=8,
+             **options):
         path = tmp_path / "image"
         if not path.exists():
             disk.image(path)
         vm = machines(name=name, machine=machine, mem="64M", incoming=incoming,
                       args=[*disk.arguments(path, **options), *args],
-                      **workload.guest(mem=8, disk=8, report=50, sweep=0)).start()
+                      **workload.guest(mem=8, disk=traffic, report=50, sweep=0)).start()
         if ready and incoming is None:
             disk.wait_passes(vm)
         return vm
@@ -105,3 +106,28 @@ def test_a_disk_that_differs_is_refused_by_name(start, mine, message):
     b.wait_exit()
     assert message in b.stderr()
     disk.wait_passes(a)
+
+
+FLUSH = ["-trace", "block_image_flush"]
+
+
+def flushes(vm):
+    return vm.stderr().count("block_image_flush disk0: done")
+
+
+def test_what_was_written_is_flushed_before_the_guest_goes(start):
+    here, seen = start("hop0", incoming=None, args=FLUSH), 0
+    for hop in range(1, 4):  # the guest may have flushed just before, but not three times
+        there = start(f"hop{hop}", args=FLUSH)
+        migration.migrate(here, there)
+        disk.wait_passes(there)
+        seen += flushes(here)
+        here = there
+    assert seen
+
+
+def test_nobody_waits_for_a_disk_that_was_not_written(start):
+    a = start("src", incoming=None, ready=False, args=FLUSH, traffic=0)
+    workload.wait_ready(a)
+    migration.migrate(a, start("dst", args=FLUSH, traffic=0))
+    assert flushes(a) == 0
