@@ -435,7 +435,6 @@ static void give_guest_back(MigrationState *ms)
 static void finish(MigrationState *ms, bool ok, GError *err)
 {
     MigrationStatus end = MIGRATION_STATUS_COMPLETED;
-    bool handed_over;
 
     if (!ok) {
         const bool cancelled = outgoing_cancel_requested(ms);
@@ -453,15 +452,15 @@ static void finish(MigrationState *ms, bool ok, GError *err)
     }
     cpu_throttle_end(ms); /* first: a guest that stays here gets its time back at once */
     close_channel(ms, ok);
-    handed_over = postcopy_is_handed_over(ms);
+    if (!ok && !postcopy_is_handed_over(ms)) {
+        give_guest_back(ms); /* it need not wait until the dirty log has ended */
+    }
     postcopy_source_free(ms);
     ms->host.lock(ms->host_opaque);
     savevm_state_cleanup(ms);
     ms->host.unlock(ms->host_opaque);
     if (ok) {
         ms->host.set_run_state(ms->host_opaque, "postmigrate", NULL);
-    } else if (!handed_over) {
-        give_guest_back(ms);
     }
     pthread_mutex_lock(&ms->lock);
     ms->out.end_ns = ms_now_ns(ms);

@@ -42,6 +42,7 @@ typedef struct ToyMachine {
     GString *in_statuses;
     char *failed;       /* incoming_failed message */
     unsigned starts;    /* times the guest was started; run_lock */
+    bool started_logged; /* the last time with the dirty log on; run_lock */
     uint64_t pass;      /* the last that was told of; run_lock */
 } ToyMachine;
 
@@ -76,6 +77,7 @@ static inline bool toy_start(void *o, GError **errp)
     pthread_mutex_lock(&m->run_lock);
     m->running = true;
     m->starts++;
+    m->started_logged = __atomic_load_n(&m->logging, __ATOMIC_SEQ_CST);
     g_strlcpy(m->state, "running", sizeof(m->state));
     pthread_cond_broadcast(&m->run_cond);
     pthread_mutex_unlock(&m->run_lock);

@@ -151,7 +151,8 @@ static void test_peer_vanishes(void)
     }
 }
 
-/* The destination refuses the device state: the source hears it and goes on. */
+/* The destination refuses the device state: the source hears it and goes on, at once: the dirty log
+ * ends after that. */
 static void test_destination_refuses(void)
 {
     static const VMStateField fields[] = {VMSTATE_UINT32(a, ToyDevice), VMSTATE_END};
@@ -173,6 +174,8 @@ static void test_destination_refuses(void)
     g_assert_nonnull(strstr(src_error, "Sibling indicated error 1"));
     g_assert_nonnull(strstr(dst_error, "extra"));
     g_assert_true(toy_is_running(src));
+    g_assert_true(src->started_logged);
+    g_assert_false(src->logging);
     g_assert_false(toy_is_running(dst));
     toy_machine_free(src);
     toy_machine_free(dst);
