@@ -42,6 +42,9 @@ typedef struct AccelOps {
     bool (*register_vmstate)(struct Machine *m, GError **errp);
     /* Told when the guest is about to start (true) or has just stopped (false); lock held. */
     void (*running_changed)(struct Machine *m, bool running);
+    /* Optional: the guest and its devices have just been stopped, to run elsewhere: what has to be
+     * fetched for that may begin to be. Run state's transition lock. */
+    void (*handing_over)(struct Machine *m);
     /* Raise or lower an interrupt line of the board's interrupt controller. Any thread. */
     void (*set_irq)(struct Machine *m, unsigned gsi, int level);
     const MigrationDirtyLogOps *dirty_log; /* opaque is the Machine */

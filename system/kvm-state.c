@@ -6,10 +6,16 @@
  * While `dirty` is set X86CPU is the truth and nothing is fetched. It is set by reset, load and
  * kvm_put_state(), and taken back when the guest starts: only then the time stamp counter, the
  * APIC timers and the interrupt chips get their state, since they run by themselves from then on.
+ * What was pushed meanwhile is not pushed again.
+ *
+ * When the guest is stopped to run elsewhere, each vCPU's own thread fetches its registers while
+ * the last memory is looked for (`early`). What an interrupt may still change (pending events, APIC,
+ * mp_state) is fetched when it is saved.
  */
 #include "kvm.h"
 
 #include "error.h"
+#include "trace.h"
 #include "x86-features.h"
 
 bool kvm_vcpu_ioctl(KvmVcpu *v, unsigned long request, void *arg, const char *what, GError **errp)
@@ -46,6 +52,28 @@ bool kvm_put_lapic(KvmVcpu *v, GError **errp)
     return kvm_vcpu_ioctl(v, KVM_SET_LAPIC, &page, "KVM_SET_LAPIC", errp);
 }
 
+/* What nothing but the vCPU itself changes. */
+static bool get_registers(KvmVcpu *v, GError **errp)
+{
+    vcpus_work_wait(v->cpu->machine);
+    return v->early || (kvm_get_regs(v, errp) && kvm_get_fpu(v, errp) && kvm_get_msrs(v, errp));
+}
+
+/* The vCPU's own thread. An error is met again, and told, when the state is saved. */
+static void fetch_early(VCPU *cpu)
+{
+    KvmVcpu *v = kvm_vcpu(cpu);
+
+    v->early = !v->x86.dirty && kvm_get_regs(v, NULL) && kvm_get_fpu(v, NULL) &&
+               kvm_get_msrs(v, NULL);
+    trace_event(vcpu_fetch_early, "vCPU %u: %s", cpu->index, v->early ? "done" : "not done");
+}
+
+void kvm_handing_over(Machine *m)
+{
+    vcpus_work_begin(m, fetch_early);
+}
+
 bool kvm_get_state(VCPU *cpu, GError **errp)
 {
     KvmVcpu *v = kvm_vcpu(cpu);
@@ -54,8 +82,8 @@ bool kvm_get_state(VCPU *cpu, GError **errp)
         return true;
     }
     /* The registers' control part brings the APIC's base; hflags come before the events. */
-    return kvm_get_regs(v, errp) && kvm_get_fpu(v, errp) && kvm_get_msrs(v, errp) &&
-           kvm_get_events(v, errp) && kvm_get_mp_state(v, errp) && kvm_get_lapic(v, errp);
+    return get_registers(v, errp) && kvm_get_events(v, errp) && kvm_get_mp_state(v, errp) &&
+           kvm_get_lapic(v, errp);
 }
 
 bool kvm_put_state(VCPU *cpu, GError **errp)
@@ -64,8 +92,11 @@ bool kvm_put_state(VCPU *cpu, GError **errp)
 
     v->x86.dirty = true;
     v->halted_for_good = false;
-    return kvm_put_regs(v, errp) && kvm_put_fpu(v, errp) && kvm_put_msrs(v, errp) &&
-           kvm_put_lapic(v, errp) && kvm_put_events(v, errp) && kvm_put_mp_state(v, errp);
+    v->x86.pushed = kvm_put_regs(v, errp) && kvm_put_fpu(v, errp) && kvm_put_msrs(v, errp) &&
+                    kvm_put_lapic(v, errp) && kvm_put_events(v, errp) &&
+                    kvm_put_mp_state(v, errp);
+    trace_event(vcpu_push, "vCPU %u: %s", cpu->index, v->x86.pushed ? "done" : "failed");
+    return v->x86.pushed;
 }
 
 bool kvm_fetch_part(X86CPU *x, X86Part part, GError **errp)
@@ -80,16 +111,17 @@ bool kvm_fetch_part(X86CPU *x, X86Part part, GError **errp)
         return kvm_get_mp_state(v, errp);
     case X86_PART_APIC:
         /* apicbase is among the control registers. */
-        return kvm_get_regs(v, errp) && kvm_get_events(v, errp) && kvm_get_lapic(v, errp);
+        return get_registers(v, errp) && kvm_get_events(v, errp) && kvm_get_lapic(v, errp);
     default:
         return kvm_get_state(x->cpu, errp);
     }
 }
 
-/* The APIC's base is a control register: so a part is pushed as the whole. */
+/* The APIC's base is a control register: so a part is pushed as the whole. The section `apic` comes
+ * before `cpu` as a rule, which will push it. */
 bool kvm_push_part(X86CPU *x, X86Part part, GError **errp)
 {
-    return kvm_put_state(x->cpu, errp);
+    return (part == X86_PART_APIC && !x->cpu_loaded) || kvm_put_state(x->cpu, errp);
 }
 
 bool kvm_reset_vcpu(VCPU *cpu, GError **errp)
@@ -106,12 +138,14 @@ bool kvm_reset_vcpu(VCPU *cpu, GError **errp)
 
 static bool start_vcpus(Machine *m, GError **errp)
 {
+    vcpus_work_wait(m);
     /* The counters in one go: KVM takes writes that come close together as one event and keeps the
      * vCPUs in step. */
     for (unsigned i = 0; i < m->nr_vcpus; i++) {
         KvmVcpu *v = kvm_vcpu(m->vcpus[i]);
 
-        if (v->x86.dirty && !kvm_put_state(m->vcpus[i], errp)) {
+        v->early = false;
+        if (v->x86.dirty && !v->x86.pushed && !kvm_put_state(m->vcpus[i], errp)) {
             return false;
         }
     }
@@ -129,7 +163,7 @@ static bool start_vcpus(Machine *m, GError **errp)
         if (v->x86.dirty && (!kvm_put_lapic(v, errp) || !kvm_put_tsc_deadline(v, errp))) {
             return false;
         }
-        v->x86.dirty = v->x86.tsc_dirty = false;
+        v->x86.dirty = v->x86.tsc_dirty = v->x86.cpu_loaded = false;
     }
     return true;
 }

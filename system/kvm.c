@@ -232,6 +232,7 @@ const AccelOps accel_kvm = {
     .vcpu_translate = kvm_vcpu_translate,
     .register_vmstate = kvm_register_vmstate,
     .running_changed = kvm_running_changed,
+    .handing_over = kvm_handing_over,
     .set_irq = kvm_set_irq,
     .dirty_log = &kvm_dirty_log_ops,
 };

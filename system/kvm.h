@@ -145,6 +145,7 @@ typedef struct KvmVcpu {
     bool has_thread;       /* atomic */
     pthread_mutex_t gate;  /* leaf; held while another thread asks KVM about this vCPU */
     bool gate_shut;        /* atomic: do not enter the guest, pass by the gate first */
+    bool early;            /* the registers were fetched since the guest stopped */
     bool halted_for_good;  /* the guest shut itself down or KVM gave up; vCPU thread */
     struct kvm_dirty_gfn *ring;
     uint32_t ring_index;   /* next entry to look at; slot_lock */
@@ -246,6 +247,7 @@ bool kvm_handle_exit(KvmVcpu *v, bool *leave, GError **errp);
 bool kvm_get_state(VCPU *cpu, GError **errp);
 bool kvm_put_state(VCPU *cpu, GError **errp);
 bool kvm_reset_vcpu(VCPU *cpu, GError **errp);
+void kvm_handing_over(Machine *m);
 bool kvm_register_vmstate(Machine *m, GError **errp);
 void kvm_running_changed(Machine *m, bool running);
 /* Hooks of X86CPU. */

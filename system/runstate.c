@@ -164,6 +164,9 @@ static void pause_all(Machine *m, bool handover)
     vcpus_pause(m);
     machine_run_stopped(m, handover);
     tell_accel(m, false);
+    if (handover && m->accel && m->accel->handing_over) {
+        m->accel->handing_over(m);
+    }
 }
 
 void runstate_stop(RunStateMachine *rs, RunState s)

@@ -13,6 +13,8 @@ typedef struct VcpuSched {
     bool run;                /* the guest may run; also read without the lock */
     bool quit;
     unsigned nr_parked;
+    void (*work)(VCPU *cpu); /* of round work_round */
+    unsigned work_round, work_left; /* vCPUs that have not done it */
     unsigned throttle_percent;
     pthread_t ticker_thread;
     bool ticker_started;

@@ -2,7 +2,8 @@
 /*
  * vCPU threads: one per vCPU, parked while the guest is stopped.
  *
- * sched->lock (leaf) guards `run`, `quit`, the count of parked threads and the throttle's times.
+ * sched->lock (leaf) guards `run`, `quit`, the count of parked threads, what these are to do and the
+ * throttle's times.
  * `run` is also read without it, at the top of each turn: a pauser clears it first and kicks then,
  * and a kick is sticky (vcpu.h), so that a vCPU either sees the flag or leaves the guest. The
  * pauser waits for the count; the count is what says that no vCPU touches guest memory any more,
@@ -41,6 +42,20 @@ static bool should_run(const VcpuSched *s)
     return __atomic_load_n(&s->run, __ATOMIC_ACQUIRE);
 }
 
+/* lock held, dropped meanwhile. */
+static void do_work(VCPU *cpu)
+{
+    VcpuSched *s = cpu->machine->sched;
+
+    cpu->work_done = s->work_round;
+    pthread_mutex_unlock(&s->lock);
+    s->work(cpu);
+    pthread_mutex_lock(&s->lock);
+    if (--s->work_left == 0) {
+        pthread_cond_broadcast(&s->parked);
+    }
+}
+
 /* Waits while the guest is stopped; false: the thread should end. */
 static bool vcpu_park(VCPU *cpu)
 {
@@ -51,8 +66,12 @@ static bool vcpu_park(VCPU *cpu)
         __atomic_store_n(&cpu->parked, true, __ATOMIC_RELEASE);
         s->nr_parked++;
         pthread_cond_broadcast(&s->parked);
-        while (!s->run && !s->quit) {
-            pthread_cond_wait(&s->wake, &s->lock);
+        while ((!s->run && !s->quit) || cpu->work_done != s->work_round) {
+            if (cpu->work_done != s->work_round) {
+                do_work(cpu);
+            } else {
+                pthread_cond_wait(&s->wake, &s->lock);
+            }
         }
         s->nr_parked--;
         __atomic_store_n(&cpu->parked, false, __ATOMIC_RELEASE);
@@ -262,9 +281,40 @@ void vcpus_resume(Machine *m)
     if (!s) {
         return;
     }
+    vcpus_work_wait(m);
     pthread_mutex_lock(&s->lock);
     __atomic_store_n(&s->run, true, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void vcpus_work_begin(Machine *m, void (*work)(VCPU *cpu))
+{
+    VcpuSched *s = m->sched;
+
+    if (!s) {
+        return;
+    }
+    vcpus_work_wait(m);
+    pthread_mutex_lock(&s->lock);
+    s->work = work;
+    s->work_round++;
+    s->work_left = count_threads(m);
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void vcpus_work_wait(Machine *m)
+{
+    VcpuSched *s = m->sched;
+
+    if (!s) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    while (s->work_left) {
+        pthread_cond_wait(&s->parked, &s->lock);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 

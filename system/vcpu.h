@@ -32,6 +32,7 @@ struct VCPU {
     int64_t slice_start_ns;   /* when the vCPU last began to run after a park or throttle sleep */
     int64_t slice_end_ns;     /* when the throttle kicks it; 0: not throttled */
     bool throttle_due;        /* atomic: sleep before running on */
+    unsigned work_done;       /* the last round of vcpus_work_begin() that it took part in */
 };
 
 bool vcpus_create(Machine *m, GError **errp);
@@ -43,6 +44,11 @@ void vcpus_pause(Machine *m);
 void vcpus_pause_until(Machine *m, int64_t deadline_ns);
 void vcpus_resume(Machine *m);
 bool vcpus_running(Machine *m);
+/* Has every vCPU's thread call `work`, at the same time as the others; all are parked. It must not
+ * take a lock that a caller of vcpus_work_wait() may hold (the machine lock). Returns at once. */
+void vcpus_work_begin(Machine *m, void (*work)(VCPU *cpu));
+/* Until all have done so. A start of the guest waits as well. */
+void vcpus_work_wait(Machine *m);
 /* The vCPUs park as soon as they can; nobody waits. Any thread, also a vCPU's own. */
 void vcpus_request_pause(Machine *m);
 /* 0..99 % for all vCPUs. Any thread. */

@@ -147,6 +147,7 @@ static bool apic_post_load(void *opaque, int version_id, GError **errp)
     }
     x->apic.count_shift = shift_of(x->apic.divide_conf);
     x->dirty = true;
+    x->pushed = false;
     return true;
 }
 

@@ -129,4 +129,5 @@ void x86_cpu_reset(X86CPU *x)
     x->exception_index = -1;
     x->crash_occurred = false;
     x->dirty = x->tsc_dirty = true;
+    x->pushed = x->cpu_loaded = false;
 }

@@ -4,8 +4,8 @@
  *
  * Sections come in any order: decoding fills X86CPU and marks it dirty; `apply` pushes what is
  * there by then, so that a state this host can't hold fails the migration while the source still
- * has the guest; what needs all sections (time stamp counter, timers, pending interrupts) is pushed
- * once more before the guest starts.
+ * has the guest; what a later section brings, and what runs by itself (time stamp counter, timers), is
+ * pushed before the guest starts.
  */
 #include "x86-cpu.h"
 
@@ -268,6 +268,7 @@ static bool cpu_post_load(void *opaque, int version_id, GError **errp)
         }
     }
     x->dirty = x->tsc_dirty = true;
+    x->pushed = false;
     return true;
 }
 
@@ -275,6 +276,7 @@ static bool cpu_apply(void *opaque, GError **errp)
 {
     X86CPU *x = opaque;
 
+    x->cpu_loaded = true;
     return !x->push || x->push(x, X86_PART_ALL, errp);
 }
 

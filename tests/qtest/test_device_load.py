@@ -56,6 +56,17 @@ def test_the_downtime_is_accounted_for(pair):
     assert "migration_blackout source: stop " in a.stderr()
 
 
+@pytest.mark.kvm
+def test_the_state_of_a_vcpu_is_fetched_early_and_pushed_once(pair):
+    a, b = pair(cpus=2, source=["-trace", "vcpu_*"], destination=["-trace", "vcpu_*"])
+    before = b.stderr().count("vcpu_push")
+    migration.migrate(a, b)
+    workload.verify(b)
+    for n in range(2):
+        assert a.stderr().count(f"vcpu_fetch_early vCPU {n}: done") == 1
+    assert b.stderr().count("vcpu_push") == before + 2
+
+
 def test_the_human_monitor_shows_it_by_device(pair):
     a, b = pair()
     migration.migrate(a, b)
