@@ -5,10 +5,10 @@
  * (vmstate_virtio_tail). Layout: docs/devel/migration/virtio.
  *
  * The wire has room for VIRTIO_QUEUE_MAX queues whatever the device has; that form lives in
- * VirtIOWire while a section is saved or loaded. Machine lock held. Loading only decodes and checks
- * (tail's post_load); kicks become ioeventfds in apply, rings are translated in post_commit, and
- * guest memory is read when the guest starts, by the I/O thread, since a page may still be missing
- * (postcopy).
+ * VirtIOWire while a section is saved or loaded, in memory only as far as there are queues. Machine
+ * lock held. Loading only decodes and checks (tail's post_load); kicks become ioeventfds in apply,
+ * rings are translated in post_commit, and guest memory is read when the guest starts, by the I/O
+ * thread, since a page may still be missing (postcopy).
  */
 #include <inttypes.h>
 #include <string.h>
@@ -18,6 +18,12 @@
 #include "virtio-internal.h"
 
 #define MMIO_QUEUE_BYTES 27 /* be16 num, u8 enabled, be32 desc[2], avail[2], used[2] */
+
+/* A row of VIRTIO_QUEUE_MAX entries, of which those after the device's last queue are zero. */
+typedef struct WireRow {
+    uint8_t *bytes;          /* behind VirtIOWire */
+    size_t used, total;      /* bytes here, bytes on the wire */
+} WireRow;
 
 typedef struct WireQueue {
     uint32_t num, align;
@@ -32,13 +38,35 @@ struct VirtIOWire {
     uint32_t config_len;
     uint8_t config[VIRTIO_CONFIG_MAX];
     uint32_t nr_queues;
-    WireQueue queues[VIRTIO_QUEUE_MAX];
-    uint8_t rings[VIRTIO_QUEUE_MAX * 16];    /* be64 avail, used */
-    uint8_t ringsize[VIRTIO_QUEUE_MAX * 4];  /* be32 */
+    WireRow rings;           /* be64 avail, used */
+    WireRow ringsize;        /* be32 */
     uint32_t mmio_features[2];
-    uint8_t mmio_queues[VIRTIO_QUEUE_MAX * MMIO_QUEUE_BYTES];
+    WireRow mmio_queues;     /* MMIO_QUEUE_BYTES each */
     bool has_features, has_rings, has_ringsize, has_mmio;
+    WireQueue queues[VIRTIO_QUEUE_MAX]; /* not cleared: nr_queues of them hold */
 };
+
+static uint8_t *make_row(WireRow *row, uint8_t *bytes, unsigned queues, size_t size)
+{
+    *row = (WireRow){ bytes, queues * size, VIRTIO_QUEUE_MAX * size };
+    return bytes + row->used;
+}
+
+/* Most of it is never touched: it costs the memory of the queues that there are. */
+static VirtIOWire *wire_new(VirtIODevice *vdev)
+{
+    const size_t rows = (16 + 4 + MMIO_QUEUE_BYTES) * vdev->nr_queues;
+    VirtIOWire *w = g_malloc(sizeof(*w) + rows);
+    uint8_t *at = (uint8_t *)(w + 1);
+
+    memset(w, 0, offsetof(VirtIOWire, queues));
+    memset(at, 0, rows);
+    w->vdev = vdev;
+    at = make_row(&w->rings, at, vdev->nr_queues, 16);
+    at = make_row(&w->ringsize, at, vdev->nr_queues, 4);
+    make_row(&w->mmio_queues, at, vdev->nr_queues, MMIO_QUEUE_BYTES);
+    return w;
+}
 
 void virtio_wire_free(VirtIODevice *vdev)
 {
@@ -104,12 +132,11 @@ static void put_mmio_queue(uint8_t *p, const VirtQueue *vq)
 static bool base_pre_save(void *opaque, GError **errp)
 {
     VirtIODevice *vdev = opaque;
-    VirtIOWire *w = g_new0(VirtIOWire, 1);
+    VirtIOWire *w = wire_new(vdev);
     LOCK_GUARD(&vdev->lock);
 
     virtio_wire_free(vdev);
     vdev->wire = w;
-    w->vdev = vdev;
     w->features = vdev->guest_features;
     w->features_low = (uint32_t)vdev->guest_features;
     w->config_len = vdev->config_len;
@@ -124,10 +151,10 @@ static bool base_pre_save(void *opaque, GError **errp)
 
         w->queues[i] = (WireQueue){ vq->num, vq->align, vq->desc, vq->last_avail_idx };
         w->has_ringsize |= vq->num != vq->num_default;
-        put32(w->ringsize + 4 * i, vq->num_default);
-        put64(w->rings + 16 * i, vq->avail);
-        put64(w->rings + 16 * i + 8, vq->used);
-        put_mmio_queue(w->mmio_queues + MMIO_QUEUE_BYTES * i, vq);
+        put32(w->ringsize.bytes + 4 * i, vq->num_default);
+        put64(w->rings.bytes + 16 * i, vq->avail);
+        put64(w->rings.bytes + 16 * i + 8, vq->used);
+        put_mmio_queue(w->mmio_queues.bytes + MMIO_QUEUE_BYTES * i, vq);
     }
     return true;
 }
@@ -144,8 +171,7 @@ static bool base_pre_load(void *opaque, GError **errp)
     VirtIODevice *vdev = opaque;
 
     virtio_wire_free(vdev);
-    vdev->wire = g_new0(VirtIOWire, 1);
-    vdev->wire->vdev = vdev;
+    vdev->wire = wire_new(vdev);
     /* What the subsections bring when they are there. */
     vdev->broken = false;
     vdev->started = false;
@@ -235,20 +261,20 @@ static bool load_queue(VirtIODevice *vdev, unsigned i, GError **errp)
     vq->last_avail_idx = vq->shadow_avail_idx = w->queues[i].last_avail_idx;
     vq->fresh = vq->desc != 0;
     if (w->has_ringsize) {
-        uint32_t n = get32(w->ringsize + 4 * i);
+        uint32_t n = get32(w->ringsize.bytes + 4 * i);
 
         if (!n || n > VIRTQUEUE_MAX_SIZE || (n & (n - 1))) {
             return gw_fail(errp, GW_ERROR_PROTOCOL, "ringsize: queue %u: %u", i, n);
         }
     }
     if (virtio_has_feature(vdev, VIRTIO_F_VERSION_1)) {
-        vq->avail = get64(w->rings + 16 * i);
-        vq->used = get64(w->rings + 16 * i + 8);
+        vq->avail = get64(w->rings.bytes + 16 * i);
+        vq->used = get64(w->rings.bytes + 16 * i + 8);
     } else if (vq->desc) {
         virtqueue_layout_legacy(vq);
     }
     return !w->has_mmio ||
-           load_mmio_queue(vq, w->mmio_queues + MMIO_QUEUE_BYTES * i, errp);
+           load_mmio_queue(vq, w->mmio_queues.bytes + MMIO_QUEUE_BYTES * i, errp);
 }
 
 static bool check_status(const VirtIODevice *vdev, GError **errp)
@@ -346,6 +372,26 @@ static bool tail_post_commit(void *opaque, GError **errp)
 }
 
 /* ---- the descriptions ---- */
+
+static void put_row(VMStateWriter *w, const void *member, const VMStateField *field)
+{
+    const WireRow *row = member;
+
+    vmstate_put_bytes(w, row->bytes, row->used);
+    vmstate_put_zeros(w, row->total - row->used);
+}
+
+static bool get_row(VMStateReader *r, void *member, const VMStateField *field, GError **errp)
+{
+    const WireRow *row = member;
+
+    return vmstate_get_bytes(r, row->bytes, row->used, errp) &&
+           vmstate_skip(r, row->total - row->used, errp);
+}
+
+#define VMSTATE_WIRE_ROW(NAME, F) \
+    { .name = NAME, .kind = VMS_CUSTOM, .type = "buffer", .size = sizeof(WireRow), \
+      .offset = vmstate_type_check(VirtIOWire, F, WireRow), .put = put_row, .get = get_row }
 
 static const VMStateField queue_fields[] = {
     VMSTATE_UINT32(num, WireQueue),
@@ -452,7 +498,7 @@ static bool note_rings(void *opaque, int version_id, GError **errp)
 }
 
 static const VMStateField rings_wire_fields[] = {
-    VMSTATE_BUFFER(rings, VirtIOWire),
+    VMSTATE_WIRE_ROW("rings", rings),
     VMSTATE_END,
 };
 
@@ -483,7 +529,7 @@ static bool note_ringsize(void *opaque, int version_id, GError **errp)
 }
 
 static const VMStateField ringsize_wire_fields[] = {
-    VMSTATE_BUFFER(ringsize, VirtIOWire),
+    VMSTATE_WIRE_ROW("ringsize", ringsize),
     VMSTATE_END,
 };
 
@@ -530,8 +576,7 @@ static bool note_mmio(void *opaque, int version_id, GError **errp)
 
 static const VMStateField mmio_wire_fields[] = {
     VMSTATE_UINT32_ARRAY(mmio_features, VirtIOWire, 2),
-    { .name = "vqs", .kind = VMS_BUFFER, .offset = offsetof(VirtIOWire, mmio_queues),
-      .size = VIRTIO_QUEUE_MAX * MMIO_QUEUE_BYTES },
+    VMSTATE_WIRE_ROW("vqs", mmio_queues),
     VMSTATE_END,
 };
 

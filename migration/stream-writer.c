@@ -271,6 +271,18 @@ void stream_put_ref(StreamWriter *w, const void *mem, size_t len)
     w->iov[w->n_iov++] = (struct iovec){(void *)mem, len};
 }
 
+void stream_put_zeros(StreamWriter *w, size_t len)
+{
+    static const uint8_t zeros[16 * 1024];
+
+    while (len) {
+        const size_t n = MIN(len, sizeof(zeros));
+
+        stream_put_ref(w, zeros, n);
+        len -= n;
+    }
+}
+
 bool stream_flush(StreamWriter *w, GError **errp)
 {
     writer_flush(w);

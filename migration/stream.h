@@ -31,6 +31,7 @@ void stream_put_str8(StreamWriter *w, const char *s);
 /* Queues a reference: the bytes are read when the writer flushes, so that a guest page is never
  * copied here. The memory must stay mapped until then. */
 void stream_put_ref(StreamWriter *w, const void *mem, size_t len);
+void stream_put_zeros(StreamWriter *w, size_t len); /* by reference, too */
 /* Sends what is queued. False with a copy of the sticky error. */
 bool stream_flush(StreamWriter *w, GError **errp);
 /*

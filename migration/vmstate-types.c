@@ -52,6 +52,11 @@ void vmstate_put_bytes(VMStateWriter *w, const void *buf, size_t len)
     stream_put_bytes(w->stream, buf, len);
 }
 
+void vmstate_put_zeros(VMStateWriter *w, size_t len)
+{
+    stream_put_zeros(w->stream, len);
+}
+
 void vmstate_put_u8(VMStateWriter *w, uint8_t v)
 {
     stream_put_u8(w->stream, v);
@@ -70,6 +75,11 @@ void vmstate_put_be32(VMStateWriter *w, uint32_t v)
 void vmstate_put_be64(VMStateWriter *w, uint64_t v)
 {
     stream_put_be64(w->stream, v);
+}
+
+bool vmstate_skip(VMStateReader *r, size_t len, GError **errp)
+{
+    return stream_skip(r->stream, len, errp);
 }
 
 bool vmstate_get_bytes(VMStateReader *r, void *buf, size_t len, GError **errp)

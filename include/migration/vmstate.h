@@ -69,10 +69,12 @@ typedef enum VMStateFieldFlags {
 typedef struct VMStateWriter VMStateWriter;
 typedef struct VMStateReader VMStateReader;
 void vmstate_put_bytes(VMStateWriter *w, const void *buf, size_t len);
+void vmstate_put_zeros(VMStateWriter *w, size_t len); /* not copied */
 void vmstate_put_u8(VMStateWriter *w, uint8_t v);
 void vmstate_put_be16(VMStateWriter *w, uint16_t v);
 void vmstate_put_be32(VMStateWriter *w, uint32_t v);
 void vmstate_put_be64(VMStateWriter *w, uint64_t v);
+bool vmstate_skip(VMStateReader *r, size_t len, GError **errp);
 bool vmstate_get_bytes(VMStateReader *r, void *buf, size_t len, GError **errp);
 bool vmstate_get_u8(VMStateReader *r, uint8_t *v, GError **errp);
 bool vmstate_get_be16(VMStateReader *r, uint16_t *v, GError **errp);

@@ -162,6 +162,32 @@ static void test_gather(void)
     g_byte_array_unref(t.data);
 }
 
+/* Rows of zeros are not copied, and there may be more than the writer has at hand. */
+static void test_zeros(void)
+{
+    g_autoptr(GwChannel) ch = NULL;
+    g_autoptr(StreamWriter) w = NULL;
+    const uint64_t n = 100000;
+    Tape t;
+
+    ch = tape_channel(&t);
+    w = stream_writer_new(ch);
+    stream_put_u8(w, 1);
+    stream_put_zeros(w, n);
+    stream_put_zeros(w, 0);
+    stream_put_u8(w, 2);
+    g_assert_cmpuint(stream_written(w), ==, n + 2);
+    g_assert_true(stream_flush(w, NULL));
+    g_assert_cmpuint(t.data->len, ==, n + 2);
+    g_assert_cmpuint(t.data->data[0], ==, 1);
+    g_assert_cmpuint(t.data->data[n + 1], ==, 2);
+    for (uint64_t i = 1; i <= n; i++) {
+        g_assert_cmpuint(t.data->data[i], ==, 0);
+    }
+    g_assert_cmpuint(t.max_iov, ==, 2 + n / (16 * 1024) + 1);
+    g_byte_array_unref(t.data);
+}
+
 /* References are read at the flush, staged bytes at the put; short writes lose nothing. */
 static void test_when_read(void)
 {
@@ -461,6 +487,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/stream/typed", test_typed);
     g_test_add_func("/stream/gather", test_gather);
+    g_test_add_func("/stream/zeros", test_zeros);
     g_test_add_func("/stream/when-read", test_when_read);
     g_test_add_func("/stream/hold", test_hold);
     g_test_add_func("/stream/writer-errors", test_writer_errors);
