@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Postcopy, many times over: guests of a GiB move under every pattern of access, networks break at
-random moments. For hours of doubt, not for every day; `make check` has one of each.
+"""Moves, many times over: guests of a GiB move by postcopy under every pattern of access, networks
+break at random moments, disks and a network card are at work across moves of every kind. For hours
+of doubt, not for every day; `make check` has one of each.
 
-    make soak SOAK_FLAGS="--runs 20 --cuts 20 --ends 200"
+    make soak SOAK_FLAGS="--runs 20 --cuts 20 --ends 200 --devices 50"
     python3 scripts/soak.py --only "move kvm" --seed 7
 
 All that is random comes from the seed, which is printed. A failure says what to run again. The last
@@ -26,6 +27,7 @@ LIMIT = 180  # seconds for one run
 def scenarios(args):
     """(scenario, number of runs); what cannot run here is said."""
     import breaks
+    import devices
     import moves
     from godwit import environment
 
@@ -41,6 +43,9 @@ def scenarios(args):
             yield s, args.cuts
         for s in breaks.ends(accel):
             yield s, args.ends
+    if "kvm" in accels:
+        for s in devices.scenarios():
+            yield s, args.devices
     if not environment.trixie_qemu()[0]:
         print(f"LEFT OUT: all with stock QEMU: {environment.trixie_qemu()[1]}")
 
@@ -98,6 +103,8 @@ def arguments():
     p.add_argument("--runs", type=int, default=20, help="moves for each pattern, accelerator and kind")
     p.add_argument("--cuts", type=int, default=20, help="cut networks for each channel")
     p.add_argument("--ends", type=int, default=200, help="breaks in the last 100 ms")
+    p.add_argument("--devices", type=int, default=50, help="moves with disks and card at work, for "
+                   "each way, layout and device load")
     p.add_argument("--only", default="", help="scenarios whose name begins so")
     p.add_argument("--first", type=int, default=0, help="number of the first run")
     p.add_argument("--count", type=int, help="runs of each, instead of the above")

@@ -5,8 +5,10 @@
  * the seed, as with the pages of memory (page.c), and the generations are kept in memory: a block
  * that is lost, stale, torn or misplaced on either side of a move is found by the next read.
  *
- * Reads go round the disk, so that `passes` tells how often all of it was verified; writes, zeroes
- * and flushes come in between at random. The first vCPU alone, polled.
+ * Reads go round the disk, so that `passes` tells how often all of each disk was verified; writes,
+ * zeroes and flushes come in between at random. The first vCPU alone, polled. The table of the
+ * generations is read from outside as well, to compare an image with what the guest wrote:
+ * tests/qtest/godwit/disk.py.
  */
 #include "guest.h"
 #include "virtio.h"
@@ -35,12 +37,18 @@ struct slot {
     bool busy, late;
 };
 
+/* What the guest knows of a disk. */
+static struct table {
+    uint32_t generation[BLOCKS];
+    uint8_t in_flight[BLOCKS]; /* a request that is not answered yet */
+} tables[DISKS];
+
 static struct disk {
     struct virtio device;
     struct virtqueue queue[QUEUES];
     struct slot slot[SLOTS];
-    uint32_t generation[BLOCKS];
-    bool in_flight[BLOCKS];
+    struct table *table;
+    uint64_t passes;
     uint32_t blocks, queues, next_read;
 } disks[DISKS];
 
@@ -75,14 +83,14 @@ static uint64_t next_random(struct work *w)
 
 static void fill(const struct disk *d, struct slot *s)
 {
-    uint64_t start = content(d, s->block, d->generation[s->block]);
+    uint64_t start = content(d, s->block, d->table->generation[s->block]);
     for (unsigned i = 0; i < BLOCK_WORDS; i++)
         s->data[i] = word(start, i);
 }
 
 static void verify(const struct disk *d, const struct slot *s)
 {
-    uint32_t generation = d->generation[s->block];
+    uint32_t generation = d->table->generation[s->block];
     uint64_t start = content(d, s->block, generation), difference = 0;
     for (unsigned i = 0; i < BLOCK_WORDS; i++)
         difference |= s->data[i] ^ (generation & ZEROED ? 0 : word(start, i));
@@ -133,7 +141,7 @@ static void begin(struct work *w, struct disk *d, unsigned n)
 {
     struct slot *s = &d->slot[n];
     uint64_t dice = next_random(w);
-    uint32_t type = T_IN;
+    uint32_t type = T_IN, *generation;
     if (dice % 64 == 0 && virtio_has(&d->device, F_FLUSH)) {
         s->block = BLOCKS;
         submit(d, n, T_FLUSH);
@@ -145,22 +153,22 @@ static void begin(struct work *w, struct disk *d, unsigned n)
         s->block = (uint32_t)((dice >> 8) % d->blocks);
         type = dice % 32 == 2 && virtio_has(&d->device, F_WRITE_ZEROES) ? T_WRITE_ZEROES : T_OUT;
     }
-    if (d->in_flight[s->block])
+    if (d->table->in_flight[s->block])
         return;
     if (dice % 2 && ++d->next_read == d->blocks) {
         d->next_read = 0;
-        disk.passes++;
+        d->passes++;
     }
-    if (type == T_IN && !d->generation[s->block])
+    generation = &d->table->generation[s->block];
+    if (type == T_IN && !*generation)
         type = T_OUT; /* nobody knows what is there */
     if (virtio_has(&d->device, F_RO))
         type = T_IN;
     if (type != T_IN)
-        d->generation[s->block] = ((d->generation[s->block] & ~ZEROED) + 1) |
-                                  (type == T_WRITE_ZEROES ? ZEROED : 0);
+        *generation = ((*generation & ~ZEROED) + 1) | (type == T_WRITE_ZEROES ? ZEROED : 0);
     if (type == T_OUT)
         fill(d, s);
-    d->in_flight[s->block] = true;
+    d->table->in_flight[s->block] = true;
     submit(d, n, type);
 }
 
@@ -172,8 +180,8 @@ static void finish(struct disk *d, unsigned n)
     if (s->status)
         disk.errors++;
     if (s->block < BLOCKS) {
-        d->in_flight[s->block] = false;
-        if (s->header.type == T_IN && d->generation[s->block])
+        d->table->in_flight[s->block] = false;
+        if (s->header.type == T_IN && d->table->generation[s->block])
             verify(d, s);
         disk.writes += s->header.type != T_IN;
     }
@@ -202,6 +210,19 @@ static void step(struct work *w, struct disk *d)
             disk.stuck++;
         }
     }
+}
+
+uint64_t disk_table_address(void)
+{
+    return (uint64_t)tables;
+}
+
+uint64_t disk_passes(void)
+{
+    uint64_t least = disk.disks ? UINT64_MAX : 0;
+    for (unsigned i = 0; i < disk.disks; i++)
+        least = disks[i].passes < least ? disks[i].passes : least;
+    return least;
 }
 
 void disk_step(struct work *w)
@@ -235,6 +256,7 @@ void disk_setup(struct work *w)
 {
     while (options.disk && disk.disks < DISKS) {
         struct disk *d = &disks[disk.disks];
+        d->table = &tables[disk.disks];
         if (!virtio_find(&d->device, DEVICE_ID, disk.disks))
             break;
         virtio_negotiate(&d->device, 1ull << F_FLUSH | 1ull << F_MQ | 1ull << F_WRITE_ZEROES |

@@ -118,12 +118,14 @@ void check_page(struct work *w, uint64_t index);
 /* disk.c; the first vCPU only */
 struct disk_counters {
     uint64_t disks, queues, operations, writes, verified, wrong, first, errors, strange, stuck;
-    uint64_t passes, interrupts;
+    uint64_t interrupts;
     char id[21];
 };
 extern struct disk_counters disk;
 void disk_setup(struct work *w);
 void disk_step(struct work *w);
+uint64_t disk_passes(void); /* of the slowest disk */
+uint64_t disk_table_address(void);
 void report_disk(struct work *w);
 /* net.c; the first vCPU only */
 struct net_counters {

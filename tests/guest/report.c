@@ -130,8 +130,10 @@ void report_disk(struct work *w)
     put(&l, " errors=", disk.errors);
     put(&l, " strange=", disk.strange);
     put(&l, " stuck=", disk.stuck);
-    put(&l, " passes=", disk.passes);
+    put(&l, " passes=", disk_passes());
     put(&l, " interrupts=", disk.interrupts);
+    put_text(&l, " table=0x");
+    put_number(&l, disk_table_address(), 16);
     put_text(&l, " id=");
     put_text(&l, disk.id);
     send(w, &l);

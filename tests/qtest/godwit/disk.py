@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Disks of the test guest (tests/guest/disk.c): an image, the arguments for it, and waiting until
-the guest has read all of it back."""
+"""Disks of the test guest (tests/guest/disk.c): an image, the arguments for it, waiting until the
+guest has read all of it back, and comparing it with what the guest says that it wrote."""
+import contextlib
+import struct
+
 from .guest import GuestFault, parse
 
 MIB = 1 << 20
+BLOCK = 4096
+BLOCKS = 1024            # of a disk, as far as the guest looks
+TABLE = BLOCKS * (4 + 1)  # bytes for each disk: generations, then what is in flight
+ZEROED = 1 << 31         # in a generation
+WORDS = (1 << 64) - 1
 
 
 def image(path, size=MIB):
@@ -46,3 +54,48 @@ def wait_passes(machine, passes=1, timeout=60):
         return first and fresh[-1]["passes"] > first[0]["passes"] + passes and fresh[-1]
 
     return machine.guest._wait(f"read its disk {passes} times", ready, timeout)
+
+
+def _mix(x):
+    x = ((x ^ x >> 30) * 0xbf58476d1ce4e5b9) & WORDS
+    x = ((x ^ x >> 27) * 0x94d049bb133111eb) & WORDS
+    return x ^ x >> 31
+
+
+def content(disk, block, generation, seed=1):
+    """The bytes of a block in its generation."""
+    if not generation or generation & ZEROED:
+        return bytes(BLOCK)
+    start = _mix((seed + (disk << 56 | generation << 24 | block)) & WORDS)
+    return struct.pack("<512Q", *((start + i) * 0x9e3779b97f4a7c15 & WORDS for i in range(512)))
+
+
+@contextlib.contextmanager
+def standing_still(machine):
+    machine.qmp.cmd("stop")
+    yield
+    machine.qmp.cmd("cont")
+
+
+def compare(machine, paths, seed=1):
+    """Stops the guest for it, and compares the images of its disks, byte by byte, with what it has
+    written. A block with a write in its ring, which is not begun while the guest stands still, may be
+    as it was before. The number of bytes that were compared."""
+    address = records(machine)[-1]["table"]
+    with standing_still(machine):
+        tables = machine.pmemsave(address, TABLE * len(paths))
+        images = [open(path, "rb").read() for path in paths]
+    for disk, image_bytes in enumerate(images):
+        generations = struct.unpack_from(f"<{BLOCKS}I", tables, TABLE * disk)
+        in_flight = tables[TABLE * disk + 4 * BLOCKS:TABLE * (disk + 1)]
+        for block in range(len(image_bytes) // BLOCK):
+            have = image_bytes[block * BLOCK:(block + 1) * BLOCK]
+            number = generations[block]
+            right = have == content(disk, block, number, seed)
+            if not right and in_flight[block]:
+                before = (number & ~ZEROED) - 1
+                right = have in (content(disk, block, before, seed), bytes(BLOCK))
+            if not right:
+                raise GuestFault(f"block {block} of disk {disk} is not what the guest wrote in "
+                                 f"generation {number:#x}")
+    return sum(map(len, images))
