@@ -6,10 +6,8 @@
  */
 #include <glib.h>
 
-#include "machine-fixture.h"
+#include "batch-fixture.h"
 #include "memory-view.h"
-#include "savevm.h"
-#include "state.h"
 #include "window-device.h"
 
 #define DEVICES 4
@@ -26,8 +24,6 @@ static const MmioOps shade_ops = { NULL, NULL };
 
 static void side_init(Side *s, bool batched)
 {
-    const MigrationCapabilityChange on = { MIGRATION_CAP_BATCH_VMSTATE_LOAD, batched };
-
     s->config = fixture_config(1);
     s->m = fixture_machine(s->config);
     machine_lock(s->m);
@@ -35,8 +31,7 @@ static void side_init(Side *s, bool batched)
         s->dev[i] = window_new(s->m, i, QUEUES);
     }
     machine_unlock(s->m);
-    memory_map_set_poison(s->m->memory, false);
-    g_assert_true(gw_capabilities_set(s->m->migration, &on, 1, NULL));
+    batch_setup(s->m, batched);
 }
 
 static void side_clear(Side *s)
@@ -48,7 +43,7 @@ static void side_clear(Side *s)
 /* The devices' sections, each window and ring somewhere else than it is made. */
 static GByteArray *stream_of_moved_devices(void)
 {
-    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    GByteArray *bytes;
     Side s;
 
     side_init(&s, false);
@@ -59,34 +54,14 @@ static GByteArray *stream_of_moved_devices(void)
             s.dev[i]->ring[q] = 0x10000 * (i + 1) + WINDOW_RING * q;
         }
     }
-    g_strlcpy(s.m->migration->global_run_state, "running", 8);
-    machine_lock(s.m);
-    g_assert_true(savevm_state_complete_devices(s.m->migration, w, NULL, NULL));
-    machine_unlock(s.m);
-    stream_put_u8(w, QEMU_VM_EOF);
+    bytes = batch_save(s.m);
     side_clear(&s);
-    return stream_writer_steal(w);
-}
-
-static bool no_command(void *opaque, StreamReader *r, uint16_t cmd, const uint8_t *payload,
-                       uint16_t len, bool *quit, GError **errp)
-{
-    return false;
+    return bytes;
 }
 
 static bool load(Side *s, const GByteArray *bytes, GError **errp)
 {
-    static const LoadvmCommandOps ops = { .command = no_command };
-    g_autoptr(StreamReader) r = stream_reader_new_mem(bytes->data, bytes->len, "main");
-    bool ok;
-
-    g_assert_true(loadvm_setup(s->m->migration, NULL));
-    ok = loadvm_elements(s->m->migration, r, &ops, NULL, errp) == LOADVM_EOF;
-    loadvm_cleanup(s->m->migration);
-    machine_lock(s->m);
-    g_assert_cmpuint(memory_transaction_depth(s->m->memory), ==, 0);
-    machine_unlock(s->m);
-    return ok;
+    return batch_load(s->m, bytes, errp);
 }
 
 static void check_loaded(Side *s)
