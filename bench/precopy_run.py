@@ -53,7 +53,8 @@ def sized(row):
         return common.Machine(command, name=name, accel="kvm", mem=f"{row['ram']}M",
                               kernel=environment.guest_elf(),
                               append=" ".join(f"{k}={v}" for k, v in words.items()),
-                              serial="socket", incoming=incoming, args=args)
+                              serial="socket", incoming=incoming,
+                              args=[*row.get("args", ()), *args])
     return make
 
 
@@ -74,6 +75,7 @@ def move(a, b, hello):
     return {
         "total_ms": wall * 1e3,
         "downtime_ms": info["downtime"],
+        "outage_ms": (common.event_time(b, "RESUME") - common.event_time(a, "STOP")) * 1e3,
         "felt_ms": (after[1] - before[1]).above_us(common.STALL_US).longest_us() / 1e3,
         "gb_per_s": gb / wall,
         "source_cpu": source / gb,
@@ -83,7 +85,8 @@ def move(a, b, hello):
     }
 
 
-def run(command, ready):
+def run(command, ready, capabilities=()):
+    """One move; the destination has these capabilities as well."""
     a = b = None
     try:
         a = ready.resume(command)
@@ -91,8 +94,9 @@ def run(command, ready):
         for m in (a, b):
             m.qmp.cmd("migrate-set-capabilities", {"capabilities": [
                 {"capability": c, "state": True} for c in ("events", "return-path")]})
-        result = move(a, b, ready.hello)
-        return result
+        b.qmp.cmd("migrate-set-capabilities", {"capabilities": [
+            {"capability": c, "state": True} for c in capabilities]})
+        return move(a, b, ready.hello)
     finally:
         for m in (a, b):
             if m:

@@ -17,6 +17,7 @@ sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import chart  # noqa: E402
 import converge_run  # noqa: E402
+import devices_run  # noqa: E402
 import postcopy_run  # noqa: E402
 import precopy_run  # noqa: E402
 import zero_run  # noqa: E402
@@ -51,7 +52,14 @@ def converge(vmms, args):
     return {"rows": found, "monitor": monitor}, converge_run.judge(found, monitor)
 
 
-GROUPS = {"postcopy": postcopy, "precopy": precopy, "converge": converge, "zero": zero}
+def devices(vmms, args):
+    found = devices_run.measure(vmms, args.runs)
+    devices_run.print_medians(found)
+    return found, devices_run.judge(found)
+
+
+GROUPS = {"postcopy": postcopy, "precopy": precopy, "converge": converge, "zero": zero,
+          "devices": devices}
 
 
 def main():

@@ -21,6 +21,7 @@
 #define BLOCK_SECTORS 8
 #define DEVICE_ID 2
 #define STUCK_US 10000000
+#define STILL_US 100000
 
 enum { F_FLUSH = 9, F_MQ = 12, F_WRITE_ZEROES = 14, F_RO = 5 };
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_WRITE_ZEROES = 13 };
@@ -207,6 +208,7 @@ static void step(struct work *w, struct disk *d)
             begin(w, d, n);
         } else if (!s->late && rdtsc() - s->since > clock_from_us(STUCK_US)) {
             s->late = true;
+            disk.late = s->header.type;
             disk.stuck++;
         }
     }
@@ -225,8 +227,21 @@ uint64_t disk_passes(void)
     return least;
 }
 
+/* While the guest itself stood still nobody owed it an answer. */
+static void forgive(uint64_t ticks)
+{
+    for (unsigned i = 0; i < disk.disks; i++)
+        for (unsigned n = 0; n < SLOTS; n++)
+            disks[i].slot[n].since += ticks;
+}
+
 void disk_step(struct work *w)
 {
+    static uint64_t last;
+    uint64_t now = rdtsc();
+    if (last && now - last > clock_from_us(STILL_US))
+        forgive(now - last);
+    last = now;
     for (unsigned i = 0; i < disk.disks; i++)
         step(w, &disks[i]);
 }

@@ -36,6 +36,7 @@ struct options {
     uint64_t net;         /* 1: echo frames through virtio-net */
     uint64_t net_pairs;   /* queue pairs to use */
     uint64_t rng;         /* 1: take random bytes from virtio-rng, by interrupts */
+    uint64_t attach;      /* 1: bring disks and cards up and leave them alone */
     bool wait_halt;       /* paced patterns halt between bursts (first vCPU), else they spin */
 };
 extern struct options options;
@@ -118,7 +119,7 @@ void check_page(struct work *w, uint64_t index);
 /* disk.c; the first vCPU only */
 struct disk_counters {
     uint64_t disks, queues, operations, writes, verified, wrong, first, errors, strange, stuck;
-    uint64_t interrupts;
+    uint64_t late, interrupts; /* late: the type of the last request that was stuck */
     char id[21];
 };
 extern struct disk_counters disk;
@@ -146,6 +147,10 @@ extern struct rng_counters rng;
 void rng_setup(struct work *w);
 void rng_step(struct work *w);
 void report_rng(struct work *w);
+
+/* attach.c */
+extern uint64_t attached; /* devices */
+void attach_setup(void);
 
 /* smp.c, work.c */
 void interrupts_setup(void);

@@ -7,6 +7,7 @@
  *   0x008000  real-mode start of further vCPUs
  *   0x100000  the guest itself
  *   0x200000  page tables
+ *   0x310000  rings of devices that are only attached (attach.c)
  *   0x400000  the memory under test, to the end of RAM
  */
 #ifndef GUEST_LAYOUT_H
@@ -17,6 +18,8 @@
 #define PML4 0x200000
 #define PDPT 0x201000
 #define PAGE_DIRS 0x202000 /* one page for each GiB */
+#define ATTACH_RINGS 0x310000
+#define ATTACH_BUFFER 0x3f0000
 #define TEST_MEMORY 0x400000
 #define MAX_GIB 256
 #define APIC_BASE 0xfee00000

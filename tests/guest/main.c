@@ -87,6 +87,7 @@ static void setup(void)
     disk_setup(&works[0]);
     net_setup(&works[0]);
     rng_setup(&works[0]);
+    attach_setup();
     report_hello(&works[0]);
     __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
 }

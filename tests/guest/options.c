@@ -40,6 +40,7 @@ static const struct number {
     {"beat", &options.beat, 10000000},
     {"disk", &options.disk, 8},
     {"net", &options.net, 1},
+    {"attach", &options.attach, 1},
     {"net-pairs", &options.net_pairs, 2},
     {"rng", &options.rng, 1},
     {"tsc_khz", &options.tsc_khz, 100000000},

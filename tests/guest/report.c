@@ -67,6 +67,7 @@ void report_hello(struct work *w)
     put(&l, " rate=", options.rate);
     put(&l, " tsc_khz=", clock_tsc_khz());
     put(&l, " map=", memory.map_entries);
+    put(&l, " attached=", attached);
     put_text(&l, " last=0x");
     put_number(&l, (uint64_t)memory_page(memory.pages - 1), 16);
     put_text(&l, " felt=0x");
@@ -130,6 +131,7 @@ void report_disk(struct work *w)
     put(&l, " errors=", disk.errors);
     put(&l, " strange=", disk.strange);
     put(&l, " stuck=", disk.stuck);
+    put(&l, " late=", disk.late);
     put(&l, " passes=", disk_passes());
     put(&l, " interrupts=", disk.interrupts);
     put_text(&l, " table=0x");

@@ -14,3 +14,12 @@ def switches(command, peer):
     if peer is None or _knows_switchover_start(peer) or not _knows_switchover_start(command):
         return []
     return ["-global", "migration.send-switchover-start=off"]
+
+
+def preempt_switches(command, peer, mode):
+    """With preempt, a QEMU before 8.0 opens and expects that channel at the start, and a mark at its
+    end; to godwit that is a stranger unless it is told."""
+    if (mode == "vanilla" or environment.is_stock(command)
+            or environment.version(peer) >= (8, 0)):
+        return []
+    return ["-global", "migration.x-preempt-pre-7-2=on"]

@@ -4,20 +4,11 @@ pages over the wire and verifies all of its memory afterwards."""
 import pytest
 
 from godwit import environment, postcopy, workload
-from hops import switches
+from hops import preempt_switches, switches
 
 pytestmark = pytest.mark.kvm
 
 BOARD = "microvm,pic=off,pit=off,rtc=off,acpi=off"
-
-
-def preempt_switches(command, peer, mode):
-    """With preempt, a QEMU before 8.0 opens and expects that channel at the start, and a mark at its
-    end; to godwit that is a stranger unless it is told."""
-    if (mode == "vanilla" or environment.is_stock(command)
-            or environment.version(peer) >= (8, 0)):
-        return []
-    return ["-global", "migration.x-preempt-pre-7-2=on"]
 
 
 @pytest.fixture

@@ -70,6 +70,17 @@ def content(disk, block, generation, seed=1):
     return struct.pack("<512Q", *((start + i) * 0x9e3779b97f4a7c15 & WORDS for i in range(512)))
 
 
+def _what_it_is(have, disk, block, number, seed):
+    """For the message: an older block, or a mixture."""
+    number &= ~ZEROED
+    known = {"zeroes": bytes(BLOCK), **{f"generation {n:#x}": content(disk, block, n, seed)
+                                        for n in range(max(number - 50, 1), number + 2)}}
+    whole = [name for name, data in known.items() if data == have]
+    first = [next((name for name, data in known.items() if data[at:at + 512] ==
+                   have[at:at + 512]), "something else") for at in range(0, BLOCK, 512)]
+    return whole[0] if whole else f"by sector: {', '.join(first)}"
+
+
 @contextlib.contextmanager
 def standing_still(machine):
     machine.qmp.cmd("stop")
@@ -96,6 +107,7 @@ def compare(machine, paths, seed=1):
                 before = (number & ~ZEROED) - 1
                 right = have in (content(disk, block, before, seed), bytes(BLOCK))
             if not right:
-                raise GuestFault(f"block {block} of disk {disk} is not what the guest wrote in "
-                                 f"generation {number:#x}")
+                raise GuestFault(f"block {block} of disk {disk} on {machine.name} is not what the guest "
+                                 f"wrote in generation {number:#x} (in flight: {in_flight[block]}), "
+                                 f"but {_what_it_is(have, disk, block, number, seed)}")
     return sum(map(len, images))
