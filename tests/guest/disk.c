@@ -20,8 +20,8 @@
 #define BLOCK_WORDS 512
 #define BLOCK_SECTORS 8
 #define DEVICE_ID 2
-#define STUCK_US 10000000
-#define STILL_US 100000
+#define STUCK_US 20000000
+#define STILL_US 1000000
 
 enum { F_FLUSH = 9, F_MQ = 12, F_WRITE_ZEROES = 14, F_RO = 5 };
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_WRITE_ZEROES = 13 };
@@ -165,11 +165,13 @@ static void begin(struct work *w, struct disk *d, unsigned n)
         type = T_OUT; /* nobody knows what is there */
     if (virtio_has(&d->device, F_RO))
         type = T_IN;
+    /* In this order for who looks at the table while the guest stands still. */
+    __atomic_store_n(&d->table->in_flight[s->block], true, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (type != T_IN)
         *generation = ((*generation & ~ZEROED) + 1) | (type == T_WRITE_ZEROES ? ZEROED : 0);
     if (type == T_OUT)
         fill(d, s);
-    d->table->in_flight[s->block] = true;
     submit(d, n, type);
 }
 
@@ -228,11 +230,11 @@ uint64_t disk_passes(void)
 }
 
 /* While the guest itself stood still nobody owed it an answer. */
-static void forgive(uint64_t ticks)
+static void forgive(void)
 {
     for (unsigned i = 0; i < disk.disks; i++)
         for (unsigned n = 0; n < SLOTS; n++)
-            disks[i].slot[n].since += ticks;
+            disks[i].slot[n].since = rdtsc();
 }
 
 void disk_step(struct work *w)
@@ -240,7 +242,7 @@ void disk_step(struct work *w)
     static uint64_t last;
     uint64_t now = rdtsc();
     if (last && now - last > clock_from_us(STILL_US))
-        forgive(now - last);
+        forgive();
     last = now;
     for (unsigned i = 0; i < disk.disks; i++)
         step(w, &disks[i]);

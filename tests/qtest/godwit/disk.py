@@ -39,7 +39,7 @@ def check(record):
     return record
 
 
-def wait_passes(machine, passes=1, timeout=60):
+def wait_passes(machine, passes=1, timeout=120):
     """Until the guest, which says something for the first time after this call, has read the disks
     that often again and found every block right; its last word."""
     base = len(machine.serial.lines())

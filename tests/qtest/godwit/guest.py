@@ -47,8 +47,14 @@ class Guest:
         return found
 
     def _wait(self, what, ready, timeout):
-        end = time.monotonic() + timeout
+        """Time in which this process did not run (stopped, or a host without a free CPU) is not
+        counted."""
+        last = time.monotonic()
+        end = last + timeout
         while True:
+            now = time.monotonic()
+            end += max(0, now - last - 1)
+            last = now
             running = self.alive()
             result = ready(self.records())
             if result:
