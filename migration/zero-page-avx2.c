@@ -7,6 +7,13 @@
 
 #include "migration/ram.h"
 
+static inline __m256i any4(const __m256i *p)
+{
+    return _mm256_or_si256(
+        _mm256_or_si256(_mm256_load_si256(p), _mm256_load_si256(p + 1)),
+        _mm256_or_si256(_mm256_load_si256(p + 2), _mm256_load_si256(p + 3)));
+}
+
 bool zero_page_avx2(const void *page)
 {
     const __m256i *p = page;
@@ -16,13 +23,10 @@ bool zero_page_avx2(const void *page)
     if (!_mm256_testz_si256(v, v)) {
         return false;
     }
-    for (; p < end; p += 8) {
-        const __m256i a = _mm256_or_si256(_mm256_load_si256(p), _mm256_load_si256(p + 1));
-        const __m256i b = _mm256_or_si256(_mm256_load_si256(p + 2), _mm256_load_si256(p + 3));
-        const __m256i c = _mm256_or_si256(_mm256_load_si256(p + 4), _mm256_load_si256(p + 5));
-        const __m256i d = _mm256_or_si256(_mm256_load_si256(p + 6), _mm256_load_si256(p + 7));
-
-        v = _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
+    for (; p < end; p += ZERO_PAGE_STEP / sizeof(*p)) {
+        zero_page_prefetch(p);
+        v = _mm256_or_si256(_mm256_or_si256(any4(p), any4(p + 4)),
+                            _mm256_or_si256(any4(p + 8), any4(p + 12)));
         if (!_mm256_testz_si256(v, v)) {
             return false;
         }

@@ -7,6 +7,13 @@
 
 #include "migration/ram.h"
 
+static inline __m512i any4(const __m512i *p)
+{
+    return _mm512_or_si512(
+        _mm512_or_si512(_mm512_load_si512(p), _mm512_load_si512(p + 1)),
+        _mm512_or_si512(_mm512_load_si512(p + 2), _mm512_load_si512(p + 3)));
+}
+
 bool zero_page_avx512(const void *page)
 {
     const __m512i *p = page;
@@ -16,11 +23,9 @@ bool zero_page_avx512(const void *page)
     if (_mm512_test_epi64_mask(v, v)) {
         return false;
     }
-    for (; p < end; p += 4) {
-        const __m512i a = _mm512_or_si512(_mm512_load_si512(p), _mm512_load_si512(p + 1));
-        const __m512i b = _mm512_or_si512(_mm512_load_si512(p + 2), _mm512_load_si512(p + 3));
-
-        v = _mm512_or_si512(a, b);
+    for (; p < end; p += ZERO_PAGE_STEP / sizeof(*p)) {
+        zero_page_prefetch(p);
+        v = _mm512_or_si512(any4(p), any4(p + 4));
         if (_mm512_test_epi64_mask(v, v)) {
             return false;
         }

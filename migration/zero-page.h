@@ -25,6 +25,21 @@ ZeroPageMethod *zero_page_methods(unsigned *n);
 
 bool zero_page_portable(const void *page);
 #ifdef __x86_64__
+#define ZERO_PAGE_STEP 512 /* bytes looked at between two branches */
+
+/*
+ * Asks for the next step but one, beyond the end of the page if need be: the processor's own
+ * prefetcher ends there, and zero pages come in a row. A prefetch does not fault. Not unrolled:
+ * eight at once gain nothing, as measured.
+ */
+static inline void zero_page_prefetch(const void *p)
+{
+#pragma GCC unroll 1
+    for (unsigned i = 0; i < ZERO_PAGE_STEP; i += 64) {
+        __builtin_prefetch((const char *)p + 2 * ZERO_PAGE_STEP + i);
+    }
+}
+
 bool zero_page_avx2(const void *page);
 bool zero_page_avx512(const void *page);
 #endif

@@ -43,15 +43,27 @@ static void give_back(RAMBlock *b, uint64_t first, uint64_t bits)
     }
 }
 
+static bool is_zero(const RamSave *rs, const RAMBlock *b, uint64_t page)
+{
+    return rs->is_zero(ram_block_page(b, page));
+}
+
+/* The zero pages among 64. Where the first and the last have data, the others are left to the
+ * sender, who has to look at each page there anyway. */
 static uint64_t zeros_of(const RamSave *rs, const RAMBlock *b, uint64_t first, uint64_t taken,
                          uint64_t populated)
 {
     uint64_t zeros = taken & ~populated;
+    uint64_t left = taken & populated;
 
-    for (uint64_t left = taken & populated; left; left &= left - 1) {
+    if (!left || (!is_zero(rs, b, first + (unsigned)__builtin_ctzll(left)) &&
+                  !is_zero(rs, b, first + 63 - (unsigned)__builtin_clzll(left)))) {
+        return zeros;
+    }
+    for (; left; left &= left - 1) {
         const unsigned k = (unsigned)__builtin_ctzll(left);
 
-        if (rs->is_zero(ram_block_page(b, first + k))) {
+        if (is_zero(rs, b, first + k)) {
             zeros |= UINT64_C(1) << k;
         }
     }
