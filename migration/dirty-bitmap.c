@@ -31,6 +31,10 @@ void dirty_bitmap_init(RAMBlock *b)
     if (ms->has_dirty_log && ms->dirty_log.clear) {
         b->unprotected = bits_new(chunks(b));
         bits_set_range(b->unprotected, 0, chunks(b));
+        if (b->next) {
+            b->news = bits_new(chunks(b));
+            b->news_seen = bits_new(chunks(b));
+        }
     }
 }
 
@@ -38,6 +42,8 @@ void dirty_bitmap_free(RAMBlock *b)
 {
     g_clear_pointer(&b->dirty, g_free);
     g_clear_pointer(&b->unprotected, g_free);
+    g_clear_pointer(&b->news, g_free);
+    g_clear_pointer(&b->news_seen, g_free);
     g_clear_pointer(&b->recent, g_free);
     g_clear_pointer(&b->next, g_free);
     __atomic_store_n(&b->dirty_pages, 0, __ATOMIC_RELAXED);
@@ -96,14 +102,22 @@ bool dirty_bitmap_protect(RAMBlock *b, uint64_t first, uint64_t n, GError **errp
                         MIN(DIRTY_CHUNK_PAGES, ram_block_pages(b) - at), errp)) {
             return false;
         }
+        if (b->news) {
+            bits_atomic_set_range(b->news, c, 1);
+        }
     }
     return true;
 }
 
 static void mark_unprotected(RAMBlock *b, uint64_t word)
 {
+    const uint64_t chunk = word * BITS_PER_WORD / DIRTY_CHUNK_PAGES;
+
     if (b->unprotected) {
-        bits_atomic_set_range(b->unprotected, word * BITS_PER_WORD / DIRTY_CHUNK_PAGES, 1);
+        bits_atomic_set_range(b->unprotected, chunk, 1);
+    }
+    if (b->news) {
+        bits_atomic_take(b->news, chunk / BITS_PER_WORD, UINT64_C(1) << chunk % BITS_PER_WORD);
     }
 }
 
@@ -143,6 +157,21 @@ bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GErr
     return true;
 }
 
+static void see_news(RAMBlock *b)
+{
+    for (uint64_t i = 0; b->news && i < bits_words(chunks(b)); i++) {
+        b->news_seen[i] = __atomic_load_n(&b->news[i], __ATOMIC_ACQUIRE);
+    }
+}
+
+/* A two-step log goes on reporting what it reported until the chunk is protected, written or not:
+ * such reports are no news. */
+static bool is_news(const RAMBlock *b, uint64_t word)
+{
+    return !b->unprotected ||
+           (b->news && bits_test(b->news_seen, word * BITS_PER_WORD / DIRTY_CHUNK_PAGES));
+}
+
 /*
  * The look at `dirty` is a read-modify-write: if it finds a bit set, whoever takes that bit later
  * sees the chunk mark that was made before, protects again and reads what was written until now. If
@@ -152,11 +181,11 @@ bool dirty_bitmap_harvest(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *scr
                           uint64_t *new_pages, uint64_t *skipped, GError **errp)
 {
     const MigrationState *ms = b->ms;
-    const bool one_step = !b->unprotected;
 
     if (b->ignored) {
         return true;
     }
+    see_news(b); /* before the log is asked: a chunk that is protected after that has none yet */
     memset(scratch, 0, bits_words(n) * sizeof(*scratch));
     /* Also after an error: what was found is not in the log any more. */
     const bool ok = ms->dirty_log.sync(ms->dirty_log_opaque, b, first, n, scratch, errp);
@@ -171,8 +200,7 @@ bool dirty_bitmap_harvest(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *scr
 
         const uint64_t unsent = bits & __atomic_fetch_or(&b->dirty[i], 0, __ATOMIC_ACQ_REL);
 
-        /* A two-step log goes on reporting what was not sent yet, written or not. */
-        *skipped += one_step ? population(unsent) : 0;
+        *skipped += is_news(b, i) ? population(unsent) : 0;
         *new_pages += population(bits & ~unsent & ~b->next[i]);
         b->next[i] |= bits & ~unsent;
     }

@@ -41,8 +41,9 @@ bool dirty_bitmap_sync(RAMBlock *b, uint64_t *scratch, uint64_t *new_pages, GErr
 /*
  * background-sync: harvests [first, first + n) while a pass runs, and leaves the pass alone. What
  * is still to be sent in it will be read later than this and needs no second time (counted in
- * *skipped); the rest waits in b->next, which the next dirty_bitmap_sync() takes in. `first` is a
- * multiple of 64, scratch has room for n. Not at the same time as a sync.
+ * *skipped; of a two-step log only where a chunk was protected since the log last reported of it,
+ * other reports may be old); the rest waits in b->next, which the next dirty_bitmap_sync() takes
+ * in. `first` is a multiple of 64, scratch has room for n. Not at the same time as a sync.
  */
 bool dirty_bitmap_harvest(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *scratch,
                           uint64_t *new_pages, uint64_t *skipped, GError **errp);

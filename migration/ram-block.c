@@ -51,6 +51,8 @@ void ram_block_free(gpointer block)
     g_free(b->known_zero);
     g_free(b->recent);
     g_free(b->next);
+    g_free(b->news);
+    g_free(b->news_seen);
     g_free(b);
 }
 

@@ -44,6 +44,9 @@ struct RAMBlock {
     MigrationState *ms;
     uint64_t *dirty;    /* RamSave: one bit per target page, set = to be sent */
     uint64_t *unprotected; /* RamSave: chunks whose dirty log must be cleared before reading */
+    uint64_t *news;     /* background-sync, two-step log: chunks that were protected since the log
+                           reported of them, so that what it reports was written since */
+    uint64_t *news_seen; /* ... as the harvest found it at its start; RamSave.sync_lock */
     uint64_t *received; /* RamLoad: one bit per target page */
     uint64_t *known_zero; /* RamLoad: target pages that are known to read as zeros */
     uint64_t dirty_pages; /* population of `dirty` */

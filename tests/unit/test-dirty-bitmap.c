@@ -170,6 +170,38 @@ static void test_harvest(void)
     fixture_free(ms);
 }
 
+/* A two-step log repeats itself until a chunk is protected: unsent pages count once, and only where
+ * it was protected before. */
+static void test_harvest_two_step(void)
+{
+    Log log = {0};
+    RAMBlock *b;
+    MigrationState *ms = with_log(&log, true, &b);
+    g_autofree uint64_t *scratch = bits_new(PAGES);
+    g_autofree uint64_t *taken = bits_new(PAGES);
+    uint64_t fresh = 0, skipped = 0;
+
+    ms->options.caps[MIGRATION_CAP_BACKGROUND_SYNC] = true;
+    dirty_bitmap_init(b);
+    dirty_bitmap_take(b, 0, 640, taken);
+    g_assert_true(dirty_bitmap_protect(b, 0, 640, NULL));
+    for (unsigned round = 0; round < 2; round++) {
+        bits_set_range(log.written, 600, 100);  /* 40 sent already, 60 not */
+        bits_set_range(log.written, 5000, 100); /* never protected: of old */
+        g_assert_true(dirty_bitmap_harvest(b, 0, PAGES, scratch, &fresh, &skipped, NULL));
+        g_assert_cmpuint(fresh, ==, 40);
+        g_assert_cmpuint(skipped, ==, 60);
+    }
+    dirty_bitmap_take(b, 640, 10, taken);
+    g_assert_true(dirty_bitmap_protect(b, 640, 10, NULL));
+    bits_set_range(log.written, 700, 7);
+    g_assert_true(dirty_bitmap_harvest(b, 0, PAGES, scratch, &fresh, &skipped, NULL));
+    g_assert_cmpuint(fresh, ==, 40);
+    g_assert_cmpuint(skipped, ==, 67);
+    log_free(&log);
+    fixture_free(ms);
+}
+
 static gpointer setter(gpointer opaque)
 {
     for (unsigned i = 0; i < 20000; i++) {
@@ -239,6 +271,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dirty-bitmap/sync", test_sync);
     g_test_add_func("/dirty-bitmap/two-step", test_two_step);
     g_test_add_func("/dirty-bitmap/harvest", test_harvest);
+    g_test_add_func("/dirty-bitmap/harvest-two-step", test_harvest_two_step);
     g_test_add_func("/dirty-bitmap/threads", test_threads);
     return g_test_run();
 }
