@@ -9,6 +9,7 @@
 #include "dirty-bitmap.h"
 #include "pagemap.h"
 #include "ram-fixture.h"
+#include "zero-page.h"
 
 static void be64(GByteArray *a, uint64_t v)
 {
@@ -480,6 +481,43 @@ static void test_block_list(void)
     loader_free(l);
 }
 
+/* A stream without zero pages: each listed block is cleared before its first page, firmware too; what
+ * came before such a list would be lost. */
+static void test_zero_promise(void)
+{
+    MigrationState *ms = fixture_new();
+    RAMBlock *ram = fixture_block(ms, "ram", 100, 0);
+    RAMBlock *bios = fixture_block(ms, "pc.bios", 3, RAM_BLOCK_ROM);
+    RAMBlock *own = fixture_block(ms, "own", 2, 0); /* the source does not have it */
+    g_autoptr(GByteArray) wire = g_byte_array_new();
+    g_autoptr(StreamReader) r = NULL;
+    GError *err = NULL;
+
+    ram_block_page(ram, 70)[1] = ram_block_page(bios, 2)[PAGE - 1] = ram_block_page(own, 0)[0] = 1;
+    for (unsigned i = 0; i < 2; i++) {
+        be64(wire, (103 * PAGE) | 4);
+        str8(wire, "ram");
+        be64(wire, 100 * PAGE);
+        str8(wire, "pc.bios");
+        be64(wire, 3 * PAGE);
+        be64(wire, 0x10);
+    }
+    ms->in.zero_promised = true;
+    g_assert_true(ram_load_setup(ms, NULL));
+    r = stream_reader_new_mem(wire->data, wire->len, "wire");
+    ram_load_state(ms, r, 4, &err);
+    g_assert_no_error(err);
+    g_assert_true(zero_page_portable(ram_block_page(ram, 70)));
+    g_assert_true(zero_page_portable(ram_block_page(bios, 2)));
+    g_assert_cmpuint(ram_block_page(own, 0)[0], ==, 1);
+    g_assert_cmpuint(ms->in.zero_target.cleared_pages, ==, 2);
+    g_assert_cmpuint(bits_count(ram->received, 0, 100), ==, 100);
+    g_assert_cmpuint(bits_count(own->received, 0, 2), ==, 0);
+    g_assert_false(ram_load_state(ms, r, 4, &err));
+    assert_error(err, "after pages had come");
+    fixture_free(ms);
+}
+
 static void test_block_list_errors(void)
 {
     static const struct {
@@ -612,6 +650,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ram-records/pagemap", test_pagemap);
     g_test_add_func("/ram-records/load", test_load);
     g_test_add_func("/ram-records/block-list", test_block_list);
+    g_test_add_func("/ram-records/zero-promise", test_zero_promise);
     g_test_add_func("/ram-records/block-list-errors", test_block_list_errors);
     g_test_add_func("/ram-records/record-errors", test_record_errors);
     g_test_add_func("/ram-records/version", test_version);
