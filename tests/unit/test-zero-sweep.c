@@ -17,6 +17,7 @@ typedef struct Source {
     StreamWriter *w;
     unsigned cleared[CHUNKS + 1]; /* atomic: how often each chunk was protected */
     bool refuse;                  /* atomic: the log cannot be protected */
+    bool slow, in, out;           /* atomic: protecting takes its time; it began; it ended */
     uint64_t data;                /* pages that are not zero */
 } Source;
 
@@ -33,11 +34,22 @@ static bool log_clear(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages
 {
     Source *s = opaque;
 
+    if (STAT_GET(s->slow)) {
+        STAT_SET(s->in, true);
+        g_usleep(20000);
+        STAT_SET(s->out, true);
+    }
     STAT_ADD(s->cleared[b == s->small ? CHUNKS : first / DIRTY_CHUNK_PAGES], 1);
     if (STAT_GET(s->refuse)) {
         g_set_error_literal(errp, GW_ERROR, GW_ERROR_GENERIC, "no log");
         return false;
     }
+    return true;
+}
+
+static bool log_sync(void *opaque, RAMBlock *b, uint64_t first, uint64_t npages, uint64_t *bitmap,
+                     GError **errp)
+{
     return true;
 }
 
@@ -56,7 +68,7 @@ static Source *source_new(guint32 seed)
     s->ms->has_dirty_log = true;
     s->ms->dirty_log = (MigrationDirtyLogOps){
         .size = sizeof(MigrationDirtyLogOps), .name = "test", .start = log_start,
-        .stop = log_stop, .clear = log_clear,
+        .stop = log_stop, .clear = log_clear, .sync = log_sync,
     };
     s->ms->dirty_log_opaque = s;
     s->big = fixture_block(s->ms, "big", PAGES, 0);
@@ -168,6 +180,41 @@ static void test_refused(void)
     source_free(s);
 }
 
+/* The sender may not pass a chunk whose log is still being protected: it would read pages of which
+ * the log does not tell yet. */
+static void test_one_in_a_chunk(void)
+{
+    Source *s = source_new(1);
+    RamSave *rs = s->ms->ram_save;
+
+    STAT_SET(s->slow, true);
+    zero_sweep_start(rs);
+    while (!STAT_GET(s->in)) {
+        g_usleep(100);
+    }
+    zero_sweep_enter(rs, s->small, 0); /* where the sweep begins */
+    g_assert_true(STAT_GET(s->out));
+    zero_sweep_stop(rs);
+    source_free(s);
+}
+
+/* Whoever decides about the switchover must see all dirty pages. */
+static void test_sync_ends_it(gconstpointer last)
+{
+    Source *s = source_new(1);
+    uint64_t bytes;
+
+    zero_sweep_start(s->ms->ram_save);
+    if (last) {
+        g_assert_true(ram_save_complete(s->ms, s->w, NULL));
+    } else {
+        g_assert_true(ram_save_pending(s->ms, true, &bytes, NULL));
+        g_assert_cmpuint(bytes, ==, dirty_pages(s) * PAGE);
+    }
+    g_assert_null(s->ms->ram_save->sweep);
+    source_free(s);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -176,5 +223,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/zero-sweep/all-late", GUINT_TO_POINTER(5000), test_all_pages);
     g_test_add_func("/zero-sweep/stop", test_stop);
     g_test_add_func("/zero-sweep/refused", test_refused);
+    g_test_add_func("/zero-sweep/one-in-a-chunk", test_one_in_a_chunk);
+    g_test_add_data_func("/zero-sweep/sync", NULL, test_sync_ends_it);
+    g_test_add_data_func("/zero-sweep/last-sync", "y", test_sync_ends_it);
     return g_test_run();
 }
