@@ -48,8 +48,10 @@ void postcopy_source_free(MigrationState *ms)
 
 /* max-postcopy-bandwidth; migration thread. */
 typedef struct Pace {
-    int64_t start_ns;
+    int64_t start_ns;     /* of this window */
     uint64_t start_bytes;
+    uint64_t part;        /* bytes of the last background part */
+    bool urgent;          /* what is sent next was asked for */
 } Pace;
 
 /* A part is no more than the limit allows in one window. */
@@ -58,27 +60,39 @@ static uint64_t part_bytes(uint64_t limit)
     return limit ? CLAMP(limit / 10, 1, PART_BYTES) : PART_BYTES;
 }
 
+/* One host page is the least. Where that is more than the limit allows, the window lasts until it
+ * is paid for. */
+static int64_t pace_end(const Pace *p, uint64_t limit)
+{
+    const double ns = limit ? (double)p->part * 1e9 / (double)limit : 0;
+
+    return p->start_ns + MAX(WINDOW_NS, (int64_t)MIN(ns, 1e18));
+}
+
 /* The bytes of the next part. Where the limit is used up it waits, and what is asked for meanwhile
- * goes out page by page: the limit is the background's. */
+ * goes out page by page: the limit is the background's. 0: nothing yet, but there may be news. */
 static uint64_t pace(MigrationState *ms, StreamWriter *w, Pace *p)
 {
     const uint64_t limit = gw_param_get(ms, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH);
     const uint64_t bytes = stream_written(w) - p->start_bytes;
-    bool urgent = false;
-    int64_t now;
+    const int64_t end = pace_end(p, limit);
+    bool used_up = limit && bytes >= limit / 10, urgent = false;
+    int64_t now = ms_now_ns(ms);
+    const int64_t look = MIN(end, now + WINDOW_NS);
 
     pthread_mutex_lock(&ms->lock);
-    while (limit && bytes >= limit / 10 && !ms->out.pause_requested &&
-           !return_path_news(ms->out.return_path)->ended &&
-           !(urgent = postcopy_queue_waits(ms)) && outgoing_wait(ms, p->start_ns + WINDOW_NS)) {
+    while (used_up && !ms->out.pause_requested && !return_path_news(ms->out.return_path)->ended &&
+           !(urgent = postcopy_queue_waits(ms)) && outgoing_wait(ms, look)) {
     }
     now = ms_now_ns(ms);
-    if (now - p->start_ns >= WINDOW_NS) {
+    if (now >= end) {
         ms->out.mbps = (double)bytes * 8e3 / (double)(now - p->start_ns);
-        *p = (Pace){now, stream_written(w)};
+        *p = (Pace){.start_ns = now, .start_bytes = stream_written(w)};
+        used_up = false;
     }
     pthread_mutex_unlock(&ms->lock);
-    return urgent ? 1 : part_bytes(limit);
+    p->urgent = urgent;
+    return urgent ? 1 : used_up ? 0 : part_bytes(limit);
 }
 
 /* The destination has loaded the package; older ones do not say so, their PONG does. */
@@ -120,28 +134,41 @@ bool postcopy_still_connected(MigrationState *ms, GError **errp)
     return true;
 }
 
+/* `part` bytes or one host page more; what the background sent is counted in *p. */
+static bool send_part(MigrationState *ms, uint64_t part, Pace *p, bool *done, GError **errp)
+{
+    StreamWriter *w = ms->out.writer;
+    const uint64_t before = stream_written(w);
+
+    if (!savevm_state_iterate(ms, w, part, done, errp) || !stream_flush(w, errp)) {
+        return false;
+    }
+    p->part = p->urgent ? p->part : stream_written(w) - before;
+    STAT_ADD(ms->stats.postcopy_bytes, stream_written(w) - before);
+    STAT_ADD(ms->stats.transferred, stream_written(w) - before);
+    ram_release_sent(ms, &ms->ram_save->main);
+    return true;
+}
+
 static bool send_background(MigrationState *ms, GError **errp)
 {
     StreamWriter *w = ms->out.writer;
-    Pace p = {ms_now_ns(ms), stream_written(w)};
-    uint64_t part = part_bytes(gw_param_get(ms, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH));
+    Pace p = {.start_ns = ms_now_ns(ms), .start_bytes = stream_written(w)};
     bool done = false;
 
     if (ms->postcopy_source->preempt.channel) { /* the queue of this channel is what it overtakes */
         (void)gw_channel_keep_shallow(stream_writer_channel(w));
     }
     while (!done) {
-        const uint64_t before = stream_written(w);
-
         look_for_package(ms);
-        if (!postcopy_still_connected(ms, errp) ||
-            !savevm_state_iterate(ms, w, part, &done, errp) || !stream_flush(w, errp)) {
+        if (!postcopy_still_connected(ms, errp)) {
             return false;
         }
-        STAT_ADD(ms->stats.postcopy_bytes, stream_written(w) - before);
-        STAT_ADD(ms->stats.transferred, stream_written(w) - before);
-        ram_release_sent(ms, &ms->ram_save->main);
-        part = pace(ms, w, &p);
+        const uint64_t part = pace(ms, w, &p);
+
+        if (part && !send_part(ms, part, &p, &done, errp)) {
+            return false;
+        }
     }
     return true;
 }

@@ -316,7 +316,7 @@ static void test_postcopy(gconstpointer preempt)
     }
     litter(p.dst);
     toy_set_param(p.src, MIGRATION_PARAM_DOWNTIME_LIMIT, 0);
-    toy_set_param(p.src, MIGRATION_PARAM_MAX_BANDWIDTH, 5 << 20);
+    toy_set_param(p.src, MIGRATION_PARAM_MAX_BANDWIDTH, 1 << 19);
     toy_set_param(p.src, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH, 10);
     start(&p, addr);
     while (skipped(&p) < 50) {

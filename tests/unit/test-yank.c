@@ -256,7 +256,7 @@ static void start_postcopy(ToyMachine *src, ToyMachine *dst, bool preempt)
         toy_set_cap(both[i], MIGRATION_CAP_POSTCOPY_PREEMPT, preempt);
     }
     toy_set_param(src, MIGRATION_PARAM_MAX_BANDWIDTH, 1 << 20);
-    toy_set_param(src, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH, 1 << 20);
+    toy_set_param(src, MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH, 1);
     toy_start(src, NULL);
     gw_incoming_start(dst->ms, addr, false, &err);
     g_assert_no_error(err);
