@@ -15,9 +15,10 @@
 
 #define PAGE GW_TARGET_PAGE_SIZE
 
+/* Time stands still: what ends a PART early is its budget, not a busy machine. */
 static inline int64_t fixture_now(void *opaque)
 {
-    return g_get_monotonic_time() * 1000;
+    return 1000000000;
 }
 
 static inline MigrationState *fixture_new(void)
