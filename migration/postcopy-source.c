@@ -222,14 +222,20 @@ static bool destination_declined(MigrationState *ms)
     return true;
 }
 
-/* Whoever asked for a pause shut the channel: that it broke is not the news. */
+/* Whoever asked for a pause shut the channel, and so does the return path when an error ends it:
+ * that the channel broke is not the news. */
 static void name_the_cause(MigrationState *ms, GError **err)
 {
+    const ReturnPathNews *news;
     LOCK_GUARD(&ms->lock);
 
+    news = return_path_news(ms->out.return_path);
     if (ms->out.pause_requested) {
         g_clear_error(err);
         gw_fail(err, GW_ERROR_IO, "paused by %s", ms->out.yanked ? "yank" : "migrate-pause");
+    } else if (news->ended && news->error) {
+        g_clear_error(err);
+        *err = g_error_copy(news->error);
     }
 }
 

@@ -2,9 +2,10 @@
 /*
  * The edges of the hand-over to postcopy, with a peer that the test plays by hand: a connection
  * that ends in the middle of the package leaves the guest at the source; a return path that has
- * ended makes nobody wait; commands of a postcopy that come out of turn end the load and no more.
+ * ended makes nobody wait, a blocked write least of all; commands of a postcopy that come out of turn end the load and no more.
  */
 #include "postcopy-fixture.h"
+#include "bits.h"
 #include "postcopy-source.h"
 #include "return-path.h"
 
@@ -29,29 +30,72 @@ static void assert_stayed(ToyMachine *src)
     g_assert_null(strstr(src->statuses->str, "paused"));
 }
 
-/* Reads up to the header of the package; the pipe is too small for the rest of it. */
-static void test_half_a_package(void)
+static void read_bytes(GwChannel *ch, void *buf, size_t len)
+{
+    GError *err = NULL;
+
+    gw_channel_read_all(ch, buf, len, &err);
+    g_assert_no_error(err);
+}
+
+/* Starts a postcopy over a tiny pipe and reads up to the header of the package. */
+static void read_to_package(ToyMachine *src, GwChannel **a, GwChannel **b)
 {
     static const uint8_t packaged[] = {0x08, 0, MIG_CMD_PACKAGED, 0, 4};
-    ToyMachine *src = postcopy_source(false);
-    g_autoptr(GwChannel) a = NULL, b = NULL;
     GError *err = NULL;
     size_t seen = 0;
     uint8_t byte;
 
-    g_assert_true(gw_channel_mem_pair(64, &a, &b));
-    gw_migrate_channel(src->ms, a, &err);
+    g_assert_true(gw_channel_mem_pair(64, a, b));
+    gw_migrate_channel(src->ms, *a, &err);
     g_assert_no_error(err);
     gw_migrate_start_postcopy(src->ms, &err);
     g_assert_no_error(err);
     while (seen < sizeof(packaged)) {
-        gw_channel_read_all(b, &byte, 1, &err);
-        g_assert_no_error(err);
+        read_bytes(*b, &byte, 1);
         seen = byte == packaged[seen] ? seen + 1 : byte == packaged[0];
     }
+}
+
+/* The pipe is too small for the rest of it. */
+static void test_half_a_package(void)
+{
+    ToyMachine *src = postcopy_source(false);
+    g_autoptr(GwChannel) a = NULL, b = NULL;
+
+    read_to_package(src, &a, &b);
     g_assert_cmpint(toy_out_status(src, NULL), ==, MIGRATION_STATUS_POSTCOPY_DEVICE);
     gw_channel_shutdown(b);
     assert_stayed(src);
+    toy_machine_free(src);
+}
+
+/* The peer takes the package, reads no further than into the first pages, and then talks nonsense:
+ * the write that waits for it ends, and it is the nonsense that is reported. */
+static void test_blocked_write(void)
+{
+    ToyMachine *src = postcopy_source(false);
+    g_autoptr(GwChannel) a = NULL, b = NULL;
+    g_autofree uint8_t *package = NULL;
+    g_autofree char *why = NULL;
+    uint8_t len[4], kind, command[4], payload[64];
+
+    read_to_package(src, &a, &b);
+    read_bytes(b, len, sizeof(len));
+    package = g_malloc(load_be32(len));
+    read_bytes(b, package, load_be32(len));
+    for (read_bytes(b, &kind, 1); kind == 0x08; read_bytes(b, &kind, 1)) {
+        read_bytes(b, command, sizeof(command));
+        g_assert_cmpuint(command[3], <=, sizeof(payload));
+        read_bytes(b, payload, command[3]);
+    }
+    g_assert_true(gw_channel_write_all(b, "\xff\xff\xff\xff", 4, NULL));
+    while (toy_out_status(src, NULL) != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+        g_usleep(500);
+    }
+    toy_out_status(src, &why);
+    g_assert_nonnull(strstr(why, "return path: Received invalid message 0xffff"));
+    g_assert_false(toy_is_running(src));
     toy_machine_free(src);
 }
 
@@ -130,6 +174,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/handover/half-a-package", test_half_a_package);
+    g_test_add_func("/handover/blocked-write", test_blocked_write);
     g_test_add_func("/handover/return-path-ended", test_return_path_ended);
     g_test_add_data_func("/handover/resume-out-of-turn",
                          GUINT_TO_POINTER(MIG_CMD_POSTCOPY_RESUME), test_out_of_turn);

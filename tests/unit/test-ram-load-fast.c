@@ -194,7 +194,7 @@ static void run_one(uint32_t seed, uint64_t *direct, uint64_t *misses)
 static void test_random(void)
 {
     const uint32_t seed = g_test_rand_int_range(1, G_MAXINT32);
-    const unsigned rounds = g_test_slow() ? 2000 : 120;
+    const unsigned rounds = g_test_slow() ? 2000 : 40;
     uint64_t direct = 0, misses = 0;
 
     for (unsigned i = 0; i < rounds; i++) {
