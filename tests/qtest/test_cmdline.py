@@ -156,10 +156,11 @@ def test_global_sets_a_migration_capability_and_parameter(machines):
 
 
 def test_qmp_over_tcp(machines):
-    with socket.create_server(("127.0.0.1", 0)) as s:
+    host = environment.loopback()
+    with socket.create_server((host, 0)) as s:
         port = s.getsockname()[1]
-    machines(machine="none", args=["-qmp", f"tcp:127.0.0.1:{port},server=on,wait=off"]).start()
-    with socket.create_connection(("127.0.0.1", port), 30) as s:
+    machines(machine="none", args=["-qmp", f"tcp:{host}:{port},server=on,wait=off"]).start()
+    with socket.create_connection((host, port), 60) as s:
         assert s.recv(4096).startswith(b'{"QMP"')
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from godwit import echo, migration, postcopy, workload
+from godwit import echo, environment, migration, postcopy, workload
 from godwit.machine import StartError
 
 pytestmark = pytest.mark.kvm
@@ -179,18 +179,19 @@ def test_the_link_can_be_cut_and_mended(machines, echoing):
 def test_datagrams(machines):
     """-netdev socket,udp= and -netdev dgram, one at each end of a move."""
     server = echo.PacketEcho()
+    host = environment.loopback()
     socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
     for s in socks:
-        s.bind(("127.0.0.1", 0))
+        s.bind((host, 0))
     ports = [s.getsockname()[1] for s in socks]
     for s in socks[2:]:
         s.close()  # theirs
     for s, port in zip(socks[:2], ports[2:]):
-        server.add(s, ("127.0.0.1", port))
+        server.add(s, (host, port))
     server.start()
-    args = [["-netdev", f"socket,id=n0,udp=127.0.0.1:{ports[0]},localaddr=127.0.0.1:{ports[2]}"],
-            ["-netdev", "dgram,id=n0,remote.type=inet,remote.host=127.0.0.1,"
-             f"remote.port={ports[1]},local.type=inet,local.host=127.0.0.1,"
+    args = [["-netdev", f"socket,id=n0,udp={host}:{ports[0]},localaddr={host}:{ports[2]}"],
+            ["-netdev", f"dgram,id=n0,remote.type=inet,remote.host={host},"
+             f"remote.port={ports[1]},local.type=inet,local.host={host},"
              f"local.port={ports[3]}"]]
     try:
         here = machine(machines, args[0] + ["-device", CARD]).start()
@@ -208,12 +209,13 @@ def test_datagrams(machines):
 
 def test_a_listening_socket_and_an_inherited_one(machines):
     server = echo.StreamEcho()
-    with socket.create_server(("127.0.0.1", 0)) as s:
+    host = environment.loopback()
+    with socket.create_server((host, 0)) as s:
         port = s.getsockname()[1]
-    vm = machine(machines, ["-netdev", f"socket,id=n0,listen=127.0.0.1:{port}", "-device",
+    vm = machine(machines, ["-netdev", f"socket,id=n0,listen={host}:{port}", "-device",
                             CARD]).start()
     assert "waiting on" in vm.hmp("info network")
-    server.adopt(socket.create_connection(("127.0.0.1", port)))
+    server.adopt(socket.create_connection((host, port)))
     server.start()
     vm.guest.wait_net(20)
     ours, theirs = socket.socketpair()

@@ -576,6 +576,6 @@ def test_a_destination_that_declines_the_package_gives_the_guest_back(source):
 def test_a_destination_that_stops_reading_does_not_stop_the_monitor(source):
     vm = source("postcopy-preempt")
     migration.set_parameters(vm, max_postcopy_bandwidth=0)
-    vm.qmp.cmd("migrate-pause", timeout=5)
+    vm.qmp.cmd("migrate-pause")
     resume(vm, vm.peer)
     take_the_rest(vm, vm.peer)

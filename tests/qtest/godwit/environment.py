@@ -23,6 +23,12 @@ def godwit_bin():
     return [os.environ.get("GODWIT_BIN", str(build_dir() / "godwit-system-x86_64"))]
 
 
+def loopback():
+    """An address that only this process uses: a port that was free there still is when a VMM gets
+    to it, whatever runs beside."""
+    return ".".join(str(n) for n in (127, *os.getpid().to_bytes(4, "big")[1:]))
+
+
 def guest_elf():
     return pathlib.Path(os.environ.get("GODWIT_GUEST", build_dir() / "tests/guest/guest.elf"))
 

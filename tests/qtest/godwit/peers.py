@@ -9,7 +9,7 @@ import time
 
 from . import wire
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def hang_up(s):

@@ -60,7 +60,7 @@ class SerialSocket:
             return
 
     def send(self, text):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while self.connection is None:
             if time.monotonic() > end:
                 raise TimeoutError("the VMM did not connect its serial port")
