@@ -4,6 +4,7 @@
 auto-converge alone, with background-sync, dirty-limit, postcopy; stock QEMU beside it.
 
     python3 bench/converge_run.py --links 100 --loads 1 --sets 90 --mem 512 --runs 1
+    python3 bench/converge_run.py --json found.json --seconds 90   # again and again, until it is full
 
 Links are shaped (shaped_link.py), so it takes root. Operations are the guest's own count, read from its
 memory right before and right after; lost are those that it did before at that time and not meanwhile.
@@ -12,7 +13,6 @@ import argparse
 import json
 import os
 import pathlib
-import statistics
 import sys
 import tempfile
 import time
@@ -20,6 +20,8 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
+import chart  # noqa: E402
+import converge_table as table  # noqa: E402
 import felt  # noqa: E402
 import postcopy_run as common  # noqa: E402
 from godwit import environment, migration  # noqa: E402
@@ -42,8 +44,18 @@ WAYS = {
     "dirty-limit": (("dirty-limit",), lambda link: {"vcpu-dirty-limit": max(link // 2, 1)}, False),
     "postcopy": (("postcopy-ram", "postcopy-preempt"), lambda link: {}, True),
 }
-VALUES = {"total_s": "s", "lost_percent": "% of operations", "lost_s": "s of operations",
-          "downtime_ms": "ms", "throttle": "%", "sent_gb": "GB"}
+RUN_S, READY_S, EXPECT = 8, 8, 5  # a run: so long, and so many times memory over the link; rough
+
+
+def way_of(name):
+    """Its capabilities, parameters by link, and whether stock has it. background-sync:3 is
+    background-sync with background-sync-finish 3."""
+    way, _, finish = name.partition(":")
+    capabilities, parameters, common_way = WAYS[way]
+    if not finish:
+        return capabilities, parameters, common_way
+    return (capabilities,
+            lambda link: {**parameters(link), "background-sync-finish": int(finish)}, common_way)
 
 
 def machine_in(link, end, args=()):
@@ -64,7 +76,7 @@ def operations(machine, hello):
 
 
 def set_up(a, b, way, link):
-    capabilities, parameters, _ = WAYS[way]
+    capabilities, parameters, _ = way_of(way)
     both = [c for c in capabilities if c.startswith("postcopy")]
     for m, names in ((a, capabilities), (b, both)):
         m.qmp.cmd("migrate-set-capabilities", {"capabilities": [
@@ -72,19 +84,30 @@ def set_up(a, b, way, link):
     a.qmp.cmd("migrate-set-parameters", {"max-bandwidth": 0, **parameters(link.mb)})
 
 
+def note(history, info):
+    """Adds (ms, pass, throttle, MB left) where a pass ended or the throttle changed."""
+    ram = info.get("ram")
+    if not ram:
+        return
+    now = (ram["dirty-sync-count"], info.get("cpu-throttle-percentage", 0))
+    if not history or tuple(history[-1][1:3]) != now:
+        history.append([info["total-time"], *now, round(ram["remaining"] / 1e6, 1)])
+
+
 def watch(source, way, seconds):
-    """Polls to the end; (last reply, largest throttle). Postcopy begins with the second pass."""
-    end, throttle, begun = time.monotonic() + seconds, 0, False
+    """Polls to the end; (last reply, what happened meanwhile). Postcopy begins with the second
+    pass."""
+    end, history, begun = time.monotonic() + seconds, [], False
     while True:
         info = source.qmp.cmd("query-migrate")
-        throttle = max(throttle, info.get("cpu-throttle-percentage", 0))
+        note(history, info)
         if info["status"] in migration.ENDED:
-            return info, throttle
+            return info, history
         if way == "postcopy" and not begun and info.get("ram", {}).get("dirty-sync-count", 0) > 1:
             source.qmp.cmd("migrate-start-postcopy")
             begun = True
         if time.monotonic() > end:
-            return info, throttle
+            return info, history
         time.sleep(0.02)
 
 
@@ -95,7 +118,7 @@ def move(a, b, way, link, hello):
     before = operations(a, hello)
     rate = (before[1] - start[1]) / (before[0] - start[0])
     a.qmp.cmd("migrate", {"uri": target})
-    info, throttle = watch(a, way, LIMIT * (hello["pages"] * 4096 / 1e6) / link.mb)
+    info, history = watch(a, way, LIMIT * (hello["pages"] * 4096 / 1e6) / link.mb)
     converged = info["status"] == "completed"
     if converged:
         b.wait_run_state("running")
@@ -103,7 +126,7 @@ def move(a, b, way, link, hello):
     seconds = after[0] - before[0]
     lost = rate * seconds - (after[1] - before[1])
     return {"converged": converged, "total_s": seconds, "lost_percent": 100 * lost / rate / seconds,
-            "lost_s": lost / rate, "downtime_ms": info.get("downtime", 0), "throttle": throttle,
+            "lost_s": lost / rate, "downtime_ms": info.get("downtime", 0), "throttle": max((h[2] for h in history), default=0), "history": history,
             "sent_gb": info["ram"]["transferred"] / 1e9, "passes": info["ram"]["dirty-sync-count"],
             "background": info.get("background-sync", {}), "rate_mb": rate * 4096 / TOUCHES / 1e6}
 
@@ -124,38 +147,59 @@ def run(command, ready, way, link):
 
 
 def print_run(row, way, vmm, r):
-    print(f"{row:14} {vmm:6} {way:15} {'' if r['converged'] else 'NOT CONVERGED '}{r['total_s']:6.1f} s "
+    print(f"{row:24} {vmm:6} {way:15} {'' if r['converged'] else 'NOT CONVERGED '}{r['total_s']:6.1f} s "
           f"lost {r['lost_percent']:5.1f} % = {r['lost_s']:5.2f} s, downtime {r['downtime_ms']:4} ms, "
           f"throttle {r['throttle']:2} %, {r['passes']} passes, {r['sent_gb']:.2f} GB, guest "
           f"{r['rate_mb']:.0f} MB/s {r['background'] or ''}", flush=True)
 
 
-def measure_row(found, row, words, mem, link, ways, vmms, runs):
+class Clock:
+    """Whether there is time for one more run; None: there always is."""
+
+    def __init__(self, seconds):
+        self.end = None if seconds is None else time.monotonic() + seconds
+
+    def allows(self, seconds):
+        return self.end is None or time.monotonic() + seconds <= self.end
+
+
+def wanted(found, row, ways, vmms, runs):
+    """(way, VMM) of the runs that are still to be made, in turn."""
+    have = {what: len(r) for what, r in found.get(row, {}).items()}
+    return [(way, vmm) for i in range(runs) for way in ways for vmm in vmms
+            if have.get(f"{vmm} {way}", 0) <= i and (vmm != "stock" or way_of(way)[2])]
+
+
+def measure_row(found, row, words, mem, link, todo, vmms, clock, keep):
+    """Makes the runs of `todo` as far as there is time."""
+    guess = RUN_S + EXPECT * mem * 1.05 / link.mb
+    if not todo or not clock.allows(guess + READY_S):
+        return
     with tempfile.TemporaryDirectory(prefix="gw-bench-", dir="/tmp") as directory:
         common.make_machine = machine_in(None, "")
         ready = common.Ready(directory, words, mem)
-        for _ in range(runs):
-            for way in ways:
-                for vmm, command in vmms.items():
-                    if vmm == "stock" and not WAYS[way][2]:
-                        continue
-                    r = run(command, ready, way, link)
-                    print_run(row, way, vmm, r)
-                    found.setdefault(row, {}).setdefault(f"{vmm} {way}", []).append(r)
+        for way, vmm in todo:
+            if not clock.allows(guess):
+                return
+            r = run(vmms[vmm], ready, way, link)
+            print_run(row, way, vmm, r)
+            found.setdefault(row, {}).setdefault(f"{vmm} {way}", []).append(r)
+            keep()
 
 
 def measure(vmms, runs, mem, links=LINKS, loads=LOADS, sets=SETS, ways=tuple(WAYS),
-            pattern="dirty"):
-    """{row: {"VMM way": [run, ...]}}"""
-    found = {}
+            pattern="dirty", found=None, clock=Clock(None), keep=lambda: None):
+    """{row: {"VMM way": [run, ...]}}; what is in `found` already is not measured again."""
+    found = {} if found is None else found
     for mb in links:
         with ShapedLink(mb) as link:
             for load in loads:
                 for working_set in sets:
                     words = {"pattern": pattern, "write": 100, "rate": int(mb * load),
                              "working-set": working_set}
-                    measure_row(found, f"{mb}x{load:g}/{working_set}%", words, mem, link, ways,
-                                vmms, runs)
+                    row = table.row_name(pattern, mem, mb, load, working_set)
+                    measure_row(found, row, words, mem, link,
+                                wanted(found, row, ways, vmms, runs), vmms, clock, keep)
     return found
 
 
@@ -200,44 +244,6 @@ def print_monitor(accel, r):
           f"{r['sync_ms']:.1f} ms", flush=True)
 
 
-def median(found, row, what, value):
-    runs = found.get(row, {}).get(what)
-    return statistics.median(r[value] for r in runs) if runs else None
-
-
-def judge(found, monitor=None):
-    """(text, ratio, most) of the goals that were measured."""
-    results = []
-    for row in found:
-        if "x1/90%" not in row:
-            continue
-        mine, alone, theirs = (median(found, row, what, "total_s") for what in (
-            "godwit background-sync", "godwit auto-converge", "stock auto-converge"))
-        for text, other, most in (("auto-converge", alone, 0.7), ("stock", theirs, 1.0)):
-            if mine and other:
-                results.append((f"{row}: time with background-sync / {text}", mine / other, most))
-        lost = [median(found, row, f"godwit {w}", "lost_percent") for w in
-                ("background-sync", "auto-converge")]
-        if None not in lost:
-            results.append((f"{row}: operations lost a second, background-sync / auto-converge",
-                            max(lost[0], 0.5) / max(lost[1], 0.5), 1.0))
-    for accel, r in (monitor or {}).items():
-        results.append((f"longest answer of the monitor, {accel}, of 20 ms", r["longest_ms"] / 20,
-                        1.0))
-    return results
-
-
-def print_medians(found, monitor=None):
-    print("\nmedians        " + " " * 24 + " ".join(f"{v:>13}" for v in VALUES))
-    for row, whats in found.items():
-        for what in whats:
-            print(f"{row:14} {what:24}" +
-                  " ".join(f"{median(found, row, what, v):13.2f}" for v in VALUES))
-    print()
-    for text, ratio, most in judge(found, monitor):
-        print(f"{text}: {ratio:.2f} (goal: at most {most}) {'ok' if ratio <= most else 'MISSED'}")
-
-
 def monitor_rows(command):
     sim = f"sim,pattern=dirty,rate=50,working-set={MONITOR_RAM - 64}M,base=4M,report=200"
     found = {}
@@ -248,20 +254,48 @@ def monitor_rows(command):
     return found
 
 
-def main():
+def numbers(kind):
+    return lambda text: [kind(x) for x in text.split(",")]
+
+
+def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--builddir", default=str(TOP / "build"))
     p.add_argument("--stock", help="a QEMU binary, or a tree to chroot into; none: leave it out")
     p.add_argument("--runs", type=int, default=3)
     p.add_argument("--mem", type=int, default=1024, help="MiB")
-    p.add_argument("--links", default=",".join(map(str, LINKS)), help="MB/s")
-    p.add_argument("--loads", default=",".join(map(str, LOADS)), help="times the link")
-    p.add_argument("--sets", default=",".join(map(str, SETS)), help="percent of memory")
+    p.add_argument("--links", type=numbers(int), default=LINKS, help="MB/s")
+    p.add_argument("--loads", type=numbers(float), default=LOADS, help="times the link")
+    p.add_argument("--sets", type=numbers(int), default=SETS, help="percent of memory")
     p.add_argument("--ways", default=",".join(WAYS))
     p.add_argument("--pattern", default="dirty", help="dirty: random; seq: in order")
     p.add_argument("--no-monitor", action="store_true")
-    p.add_argument("--json")
-    args = p.parse_args()
+    p.add_argument("--json", type=pathlib.Path,
+                   help="where runs are kept: those that are in it are not made again")
+    p.add_argument("--seconds", type=float,
+                   help="begin no run that would not end within this time; go on later, by --json")
+    p.add_argument("--svg", type=pathlib.Path, help="a chart of the ratios")
+    return p.parse_args()
+
+
+def load(path):
+    if path and path.exists():
+        kept = json.loads(path.read_text())
+        return kept["rows"], kept["monitor"]
+    return {}, {}
+
+
+def keeper(path, found, monitor):
+    def keep():
+        if path:
+            fresh = path.with_suffix(".new")
+            fresh.write_text(json.dumps({"rows": found, "monitor": monitor}, indent=1) + "\n")
+            fresh.replace(path)
+    return keep
+
+
+def main():
+    args = arguments()
     os.environ.setdefault("GODWIT_BUILD", args.builddir)
     if os.geteuid():
         sys.exit("converge: shaped links need root")
@@ -271,14 +305,18 @@ def main():
         vmms["stock"] = common.stock_command(args.stock)
     for vmm, command in vmms.items():
         print(f"{vmm}: {common.version_of(command)}", flush=True)
-    monitor = {} if args.no_monitor else monitor_rows(vmms["godwit"])
-    found = measure(vmms, args.runs, args.mem, [int(x) for x in args.links.split(",")],
-                    [float(x) for x in args.loads.split(",")],
-                    [int(x) for x in args.sets.split(",")], args.ways.split(","), args.pattern)
-    print_medians(found, monitor)
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps({"rows": found, "monitor": monitor},
-                                                      indent=1) + "\n")
+    found, monitor = load(args.json)
+    keep = keeper(args.json, found, monitor)
+    if not args.no_monitor and not monitor:
+        monitor.update(monitor_rows(vmms["godwit"]))
+        keep()
+    measure(vmms, args.runs, args.mem, args.links, args.loads, args.sets, args.ways.split(","),
+            args.pattern, found, Clock(args.seconds), keep)
+    table.print_medians(found, monitor)
+    print("\n" + table.rst(found))
+    if args.svg:
+        args.svg.write_text(chart.ratios_svg("Convergence; the mark is the goal",
+                                             table.judge(found, monitor)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import chart  # noqa: E402
 import converge_run  # noqa: E402
+import converge_table  # noqa: E402
 import devices_run  # noqa: E402
 import postcopy_run  # noqa: E402
 import precopy_run  # noqa: E402
@@ -48,8 +49,8 @@ def zero(vmms, args):
 def converge(vmms, args):
     monitor = converge_run.monitor_rows(vmms["godwit"])
     found = converge_run.measure(vmms, args.runs, args.mem)
-    converge_run.print_medians(found, monitor)
-    return {"rows": found, "monitor": monitor}, converge_run.judge(found, monitor)
+    converge_table.print_medians(found, monitor)
+    return {"rows": found, "monitor": monitor}, converge_table.judge(found, monitor)
 
 
 def devices(vmms, args):
