@@ -20,7 +20,6 @@
 
 #define PERIOD_NS    INT64_C(1000000000)
 #define BUSY_PERIODS 2 /* one may be chance */
-#define FINISH_SHARE 20 /* the last pass may cost a twentieth of the whole */
 
 unsigned cpu_throttle_percent(const MigrationState *ms)
 {
@@ -153,7 +152,7 @@ void cpu_throttle_finish(MigrationState *ms, uint64_t pending, uint64_t last)
 {
     const double elapsed_s = (double)(ms_now_ns(ms) - ms->out.start_ns) / 1e9;
     const double rest_s = (double)pending / (double)MAX(ms->out.bandwidth, 1);
-    const uint64_t threshold = gw_param_get(ms, MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD);
+    const double share = (double)gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_FINISH) / 100;
 
     if (!gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC) ||
         !gw_capability_get(ms, MIGRATION_CAP_AUTO_CONVERGE) ||
@@ -162,8 +161,8 @@ void cpu_throttle_finish(MigrationState *ms, uint64_t pending, uint64_t last)
     }
     LOCK_GUARD(&ms->ram_save->sync_lock);
 
-    if (last && pending > ms->out.threshold_bytes && pending > last / 100 * threshold &&
-        rest_s <= elapsed_s / FINISH_SHARE && !cpu_throttle_is_at_max(ms)) {
+    if (last && pending > ms->out.threshold_bytes && pending > last / 4 * 3 &&
+        rest_s <= elapsed_s * share && !cpu_throttle_is_at_max(ms)) {
         set_percent(ms, (unsigned)gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE));
     }
 }

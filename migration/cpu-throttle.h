@@ -33,8 +33,10 @@ bool cpu_throttle_synced_in_pass(MigrationState *ms, uint64_t new_pages);
 void cpu_throttle_found(MigrationState *ms, uint64_t new_pages);
 /*
  * background-sync, at the end of a pass that left `pending` bytes, the one before `last`. If the
- * guest keeps up with the link, and to send the rest takes no more than a twentieth of the time
- * that the migration has taken, the throttle goes to its maximum: it ends now. Migration thread.
+ * guest keeps up with the link (a second in which it stands would save four and more: as in
+ * gw_estimate_recommend(), that is when it pays), and to send the rest takes no more than
+ * background-sync-finish percent of the time that the migration has taken, the throttle goes to its
+ * maximum: it ends now. Migration thread.
  */
 void cpu_throttle_finish(MigrationState *ms, uint64_t pending, uint64_t last);
 /* Whether the throttle cannot grow any further. */

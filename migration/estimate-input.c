@@ -60,6 +60,8 @@ void estimate_options(MigrationState *ms, EstimateInput *in)
     in->throttle_max = (unsigned)gw_param_get(ms, MIGRATION_PARAM_MAX_CPU_THROTTLE);
     in->throttle_trigger = (unsigned)gw_param_get(ms, MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD);
     in->sync_interval_s = (double)gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_INTERVAL) / 1e3;
+    in->sync_threshold = (unsigned)gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_THRESHOLD);
+    in->sync_finish = (unsigned)gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_FINISH);
     in->sync_first_pass = gw_param_get(ms, MIGRATION_PARAM_BACKGROUND_SYNC_FIRST_PASS);
 }
 

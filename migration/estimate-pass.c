@@ -49,7 +49,8 @@ static unsigned step_of(const PassSim *s, double allowed)
 static void maybe_throttle(PassSim *s, double t, double sent, double pages, bool in_pass)
 {
     const EstimateInput *in = s->in;
-    double allowed;
+    const bool decides = s->method == ESTIMATE_BACKGROUND_SYNC;
+    double allowed, busy;
 
     s->period_s += t;
     s->period_sent += sent;
@@ -58,8 +59,8 @@ static void maybe_throttle(PassSim *s, double t, double sent, double pages, bool
         return;
     }
     allowed = s->period_sent * in->throttle_trigger / 100;
-    if (s->period_dirty > allowed &&
-        (++s->busy_periods >= 2 || s->method == ESTIMATE_BACKGROUND_SYNC)) {
+    busy = decides ? s->period_sent * in->sync_threshold / 100 : allowed;
+    if (s->period_dirty > busy && (++s->busy_periods >= 2 || decides)) {
         s->busy_periods = 0;
         s->throttle = MIN(s->throttle + step_of(s, allowed), in->throttle_max);
         s->throttle_seen = MAX(s->throttle_seen, s->throttle);
@@ -114,6 +115,19 @@ static double left_dirty(const PassSim *s, double t, bool first)
     return all * (1 - waiting) + curve_mean(v, t) * waiting;
 }
 
+/* As cpu_throttle_finish(): the rest of a guest that keeps up is small enough to end it now. */
+static void maybe_finish(PassSim *s)
+{
+    const EstimateInput *in = s->in;
+    const double rest_s = pass_sim_send_s(in, s->pending);
+
+    if (s->method == ESTIMATE_BACKGROUND_SYNC && rest_s > in->downtime_limit_s &&
+        s->last_pending > 0 && s->pending > s->last_pending * 3 / 4 &&
+        rest_s <= (s->begun_s + s->time_s) * in->sync_finish / 100) {
+        s->throttle = s->throttle_seen = in->throttle_max;
+    }
+}
+
 static void end_pass(PassSim *s, const PassTime *p, bool first)
 {
     const EstimateInput *in = s->in;
@@ -130,6 +144,7 @@ static void end_pass(PassSim *s, const PassTime *p, bool first)
     s->passes++;
     maybe_throttle(s, p->new_wall_s, p->new_wall_s * in->bandwidth,
                    looked ? curve_pages(&in->survey, p->new_ran_s) : s->pending, false);
+    maybe_finish(s);
 }
 
 void pass_sim_first(PassSim *s)
@@ -149,6 +164,7 @@ void pass_sim_rest(PassSim *s, const EstimateProgress *p)
     PassTime t;
 
     s->throttle = s->throttle_seen = p->throttle;
+    s->begun_s = p->begun_s;
     s->pass_pages = p->remaining_pages + p->pass_s * s->in->bandwidth / RECORD_BYTES;
     s->bytes = p->remaining_pages * RECORD_BYTES;
     t = run_guest(s, pass_sim_send_s(s->in, p->remaining_pages), p->first_pass);

@@ -11,6 +11,7 @@
 typedef struct PassSim {
     const EstimateInput *in;
     EstimateMethod method;
+    double begun_s;          /* how long the migration had been going before time_s */
     double time_s, stolen_s, bytes;
     double pending;          /* pages that the last look found */
     double last_pending;

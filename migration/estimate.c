@@ -40,6 +40,8 @@ void gw_estimate_defaults(EstimateInput *in)
         .throttle_max = 99,
         .throttle_trigger = 50,
         .sync_interval_s = 5,
+        .sync_threshold = 95,
+        .sync_finish = 5,
     };
 }
 

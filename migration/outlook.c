@@ -179,6 +179,7 @@ static EstimateProgress progress_of(MigrationState *ms, const MigrationInfo *inf
     const int64_t now = ms_now_ns(ms);
     EstimateProgress p = {
         .first_pass = o->passes == 0,
+        .begun_s = (double)info->total_time / 1e3,
         .pass_s = (double)(now - o->pass_start_ns) / 1e9,
         .ran_s = o->ran_s + (double)(now - o->seen_ns) / 1e9 * (100 - o->throttle) / 100,
         .remaining_pages = (double)info->remaining / page,

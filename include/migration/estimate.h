@@ -36,6 +36,8 @@ typedef struct EstimateInput {
     unsigned vcpus;          /* that share the time which faults take */
     unsigned throttle_initial, throttle_increment, throttle_max, throttle_trigger;
     double sync_interval_s;  /* background-sync: between two looks */
+    unsigned sync_threshold; /* its own, in place of throttle_trigger */
+    unsigned sync_finish;    /* percent of its time that a migration may cost to end it */
     bool sync_first_pass;
 } EstimateInput;
 
@@ -59,6 +61,7 @@ double gw_estimate_working_set(const EstimateInput *in);
 /* A migration that is under way. */
 typedef struct EstimateProgress {
     bool first_pass;
+    double begun_s;         /* since the migration began */
     double pass_s, ran_s;   /* since this pass began, and how much of that the guest ran */
     double remaining_pages; /* of this pass */
     unsigned throttle;      /* percent, now */

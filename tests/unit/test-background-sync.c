@@ -241,7 +241,8 @@ static void wait_ended(Watched *w, gint64 since)
     g_test_message("ended after %" G_GINT64_FORMAT " us", g_get_monotonic_time() - since);
 }
 
-/* The rest is a second's work after twenty: the end, but only for a guest that keeps up. */
+/* After twenty seconds the rest is a second's work, background-sync-finish percent of them: that is
+ * the end, but only for a guest that keeps up. */
 static void test_finish(void)
 {
     Watched *w = start(false);
@@ -252,14 +253,18 @@ static void test_finish(void)
     ms->out.start_ns = driven_now(w);
     advance(w, 20 * SECOND);
     cpu_throttle_finish(ms, 110 * MB, 120 * MB); /* more than a twentieth */
-    cpu_throttle_finish(ms, 90 * MB, 200 * MB);  /* the next pass halves it anyway */
+    cpu_throttle_finish(ms, 90 * MB, 125 * MB);  /* the next pass shortens it anyway */
     cpu_throttle_finish(ms, 20 * MB, 25 * MB);   /* small enough to switch over */
     g_assert_cmpuint(told(w), ==, 0);
     bench_param(w->b, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW, true);
-    cpu_throttle_finish(ms, 90 * MB, 120 * MB);
+    cpu_throttle_finish(ms, 90 * MB, 115 * MB);
     g_assert_cmpuint(told(w), ==, 0);
     bench_param(w->b, MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW, false);
-    cpu_throttle_finish(ms, 90 * MB, 120 * MB);
+    bench_param(w->b, MIGRATION_PARAM_BACKGROUND_SYNC_FINISH, 4);
+    cpu_throttle_finish(ms, 90 * MB, 115 * MB);
+    g_assert_cmpuint(told(w), ==, 0);
+    bench_param(w->b, MIGRATION_PARAM_BACKGROUND_SYNC_FINISH, 5);
+    cpu_throttle_finish(ms, 90 * MB, 115 * MB);
     g_assert_cmpuint(told(w), ==, 99);
     finish(w);
 }

@@ -167,6 +167,31 @@ static void test_throttle(void)
     g_assert_cmpfloat(estimate(&in, ESTIMATE_BACKGROUND_SYNC).total_s, <, sync.total_s);
 }
 
+/* A guest that keeps up with the link and would hardly ever be done: background-sync lets it run
+ * until the rest is a small part of the whole, and ends it then. */
+static void test_finish(void)
+{
+    EstimateInput in = input(survey(1024 * MIB, 104 * MIB, 900 * MIB, true));
+    EstimateResult sync, patient, in_mid_pass;
+    EstimateProgress p = {.remaining_pages = 60 * MIB};
+
+    in.survey.late_protect = true;
+    sync = estimate(&in, ESTIMATE_BACKGROUND_SYNC);
+    g_assert_true(sync.converges);
+    g_assert_cmpuint(sync.throttle, ==, 99);
+    g_assert_cmpfloat(sync.slowdown, >, 0.02);
+    g_assert_cmpfloat(sync.slowdown, <, 0.08);
+    in.sync_finish = 3;
+    patient = estimate(&in, ESTIMATE_BACKGROUND_SYNC);
+    g_assert_cmpfloat(patient.total_s, >, sync.total_s * 1.05);
+    g_assert_cmpfloat(patient.slowdown, <, sync.slowdown);
+    /* What went before counts in a migration that is under way. */
+    gw_estimate_rest(&in, &p, ESTIMATE_BACKGROUND_SYNC, &patient);
+    p.begun_s = 100;
+    gw_estimate_rest(&in, &p, ESTIMATE_BACKGROUND_SYNC, &in_mid_pass);
+    g_assert_cmpfloat(in_mid_pass.total_s, <, patient.total_s * 0.8);
+}
+
 static void test_postcopy(void)
 {
     EstimateInput in = input(survey(512 * MIB, 1000 * MIB, 300 * MIB, false));
@@ -239,6 +264,7 @@ int main(int argc, char **argv)
     g_test_add_func("/estimate/late-protect", test_late_protect);
     g_test_add_func("/estimate/does-not-converge", test_does_not_converge);
     g_test_add_func("/estimate/throttle", test_throttle);
+    g_test_add_func("/estimate/finish", test_finish);
     g_test_add_func("/estimate/postcopy", test_postcopy);
     g_test_add_func("/estimate/rest-of-a-migration", test_rest_of_a_migration);
     g_test_add_func("/estimate/recommendation", test_recommendation);
