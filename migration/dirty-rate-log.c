@@ -142,12 +142,34 @@ static bool wait_for_look(Look *l, int64_t until_ns, GError **errp)
            gw_fail(errp, GW_ERROR_CANCELLED, "the measurement was ended");
 }
 
+/* How long each vCPU has had work so far; 0: not known. */
+static void look_at_vcpus(MigrationState *ms, uint64_t busy[MIGRATION_LATENCY_MAX_VCPUS])
+{
+    for (unsigned i = 0; i < MIN(ms->nr_vcpus, MIGRATION_LATENCY_MAX_VCPUS); i++) {
+        busy[i] = ms->host.vcpu_busy_ns ? ms->host.vcpu_busy_ns(ms->host_opaque, i) : 0;
+    }
+}
+
+/* The busiest one's: it may be the one that writes. */
+static double busy_share(MigrationState *ms, const uint64_t *before, int64_t ns)
+{
+    uint64_t now[MIGRATION_LATENCY_MAX_VCPUS], most = 0;
+
+    look_at_vcpus(ms, now);
+    for (unsigned i = 0; i < MIN(ms->nr_vcpus, MIGRATION_LATENCY_MAX_VCPUS); i++) {
+        most = MAX(most, now[i] - MIN(before[i], now[i]));
+    }
+    return MIN(1, (double)most / (double)MAX(ns, 1));
+}
+
 static bool measure_curve(Look *l, int64_t calc_ns, bool once, DirtyRateResult *out, GError **errp)
 {
     MigrationState *ms = l->dr->ms;
     DirtyCurve *c = &out->survey.curve;
+    uint64_t pages = 0, busy[MIGRATION_LATENCY_MAX_VCPUS];
+
+    look_at_vcpus(ms, busy);
     const int64_t start = ms_now_ns(ms);
-    uint64_t pages = 0;
 
     for (unsigned i = once ? G_N_ELEMENTS(looks) - 1 : 0; i < G_N_ELEMENTS(looks); i++) {
         if (!wait_for_look(l, start + (int64_t)((double)calc_ns * looks[i]), errp)) {
@@ -165,6 +187,7 @@ static bool measure_curve(Look *l, int64_t calc_ns, bool once, DirtyRateResult *
         c->sync_s = (double)(after - before) / 1e9;
     }
     out->rate = dirty_rate_mib((double)pages, (int64_t)(c->t_s[c->n - 1] * 1e9));
+    out->survey.busy_share = busy_share(ms, busy, ms_now_ns(ms) - start);
     return true;
 }
 

@@ -111,3 +111,10 @@ double curve_first_pass(const DirtySurvey *s, double t)
     }
     return sum;
 }
+
+double curve_work(const DirtySurvey *s, unsigned throttle)
+{
+    const double busy = s->busy_share > 0 ? s->busy_share : 1;
+
+    return MIN(1, (100 - throttle) / 100.0 / busy);
+}

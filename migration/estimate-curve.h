@@ -22,4 +22,8 @@ double curve_mean(const DirtySurvey *s, double t);
 /* The same for the first pass, whose order is that of memory: hot pages lie where they lie. */
 double curve_first_pass(const DirtySurvey *s, double t);
 
+/* The part of its work that a guest gets done whose vCPUs sleep that percentage of their time: what
+ * they sleep in any case is no loss. */
+double curve_work(const DirtySurvey *s, unsigned throttle);
+
 #endif

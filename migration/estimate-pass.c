@@ -2,7 +2,8 @@
 /*
  * The model's precopy. A pass sends its pages at the bandwidth; meanwhile the guest writes as many
  * different pages as the dirty curve says for the time that it ran. Throttled by p percent it ran
- * for (100 - p) percent of the pass. The next pass sends what it wrote. Pure; any thread.
+ * for (100 - p) percent of the pass, or did all of its work if it had so much time to spare. The
+ * next pass sends what it wrote. Pure; any thread.
  *
  * When a pass is the last one is decided as in migration-thread.c, when the throttle goes up as in
  * cpu-throttle.c: at the second look that finds more than the trigger's share of what was sent, or
@@ -68,11 +69,22 @@ static void maybe_throttle(PassSim *s, double t, double sent, double pages, bool
     s->period_s = s->period_sent = s->period_dirty = 0;
 }
 
-/* A pass that the guest runs beside: how long both last, and how much of that has not been looked
- * at yet by background-sync. */
+/* A pass that the guest runs beside: how long both last, how much of that has not been looked at
+ * yet by background-sync, and how many pages its looks have found. */
 typedef struct PassTime {
-    double wall_s, ran_s, new_wall_s, new_ran_s;
+    double wall_s, ran_s, new_wall_s, found;
 } PassTime;
+
+/* Of the pages that wait for their turn in this pass, a look counts those only that were sent
+ * already and written after that: half of the written ones by the end, less before. */
+static double found_in_pass(const PassSim *s, const PassTime *p)
+{
+    const DirtySurvey *v = &s->in->survey;
+    const double waiting = MIN(1, s->pass_pages / MAX(curve_limit(v), 1));
+    const double sent = 1 - p->new_wall_s / p->wall_s;
+
+    return curve_pages(v, p->ran_s) * (1 - waiting + waiting * sent / 2);
+}
 
 static PassTime run_guest(PassSim *s, double t, bool first)
 {
@@ -83,14 +95,15 @@ static PassTime run_guest(PassSim *s, double t, bool first)
     PassTime p = {.wall_s = t, .new_wall_s = t};
 
     while (looks && p.new_wall_s > every && s->throttle < in->throttle_max) {
-        const double part = every * (100 - s->throttle) / 100;
-
-        maybe_throttle(s, every, every * in->bandwidth, curve_pages(&in->survey, part), true);
-        p.ran_s += part;
+        p.ran_s += every * curve_work(&in->survey, s->throttle);
         p.new_wall_s -= every;
+
+        const double found = found_in_pass(s, &p);
+
+        maybe_throttle(s, every, every * in->bandwidth, MAX(found - p.found, 0), true);
+        p.found = MAX(found, p.found);
     }
-    p.new_ran_s = p.new_wall_s * (100 - s->throttle) / 100;
-    p.ran_s += p.new_ran_s;
+    p.ran_s += p.new_wall_s * curve_work(&in->survey, s->throttle);
     return p;
 }
 
@@ -131,10 +144,9 @@ static void maybe_finish(PassSim *s)
 static void end_pass(PassSim *s, const PassTime *p, bool first)
 {
     const EstimateInput *in = s->in;
-    const bool looked = p->new_wall_s < p->wall_s;
 
     /* The guest writes while the log is looked at as well. */
-    const double ran = p->ran_s + in->survey.curve.sync_s * (100 - s->throttle) / 100;
+    const double ran = p->ran_s + in->survey.curve.sync_s * curve_work(&in->survey, s->throttle);
 
     s->last_pending = s->pending;
     s->pending = left_dirty(s, ran, first);
@@ -142,8 +154,8 @@ static void end_pass(PassSim *s, const PassTime *p, bool first)
     s->stolen_s += MIN(s->pending * in->write_fault_s / in->vcpus, p->ran_s);
     s->time_s += p->wall_s + in->survey.curve.sync_s;
     s->passes++;
-    maybe_throttle(s, p->new_wall_s, p->new_wall_s * in->bandwidth,
-                   looked ? curve_pages(&in->survey, p->new_ran_s) : s->pending, false);
+    maybe_throttle(s, p->new_wall_s, p->new_wall_s * in->bandwidth, MAX(s->pending - p->found, 0),
+                   false);
     maybe_finish(s);
 }
 
@@ -152,10 +164,11 @@ void pass_sim_first(PassSim *s)
     const EstimateInput *in = s->in;
     const double zeros = (double)in->survey.ram_pages * in->survey.zero_share;
     const double sent = ((double)in->survey.ram_pages - zeros) * RECORD_BYTES + zeros * ZERO_BYTES;
-    const PassTime t = run_guest(s, sent / in->bandwidth + zeros * in->zero_page_s, true);
+    PassTime t;
 
     s->pass_pages = (double)in->survey.ram_pages;
     s->bytes = sent;
+    t = run_guest(s, sent / in->bandwidth + zeros * in->zero_page_s, true);
     end_pass(s, &t, true);
 }
 
@@ -175,10 +188,11 @@ void pass_sim_rest(PassSim *s, const EstimateProgress *p)
 static void next_pass(PassSim *s)
 {
     const double pages = s->pending;
-    const PassTime t = run_guest(s, pass_sim_send_s(s->in, pages), false);
+    PassTime t;
 
     s->pass_pages = pages;
     s->bytes += pages * RECORD_BYTES;
+    t = run_guest(s, pass_sim_send_s(s->in, pages), false);
     end_pass(s, &t, false);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cpu-throttle.h"
+#include "estimate-curve.h"
 #include "estimate-input.h"
 #include "outgoing.h"
 
@@ -19,17 +20,36 @@
 #define SAME_LENGTH  1.2              /* of two passes: they tell one point of the curve */
 #define SURVEY_AGE (600 * INT64_C(1000000000)) /* an older survey is of another guest */
 
+/* The survey that is still of this guest; false: there is none. */
+static bool get_survey(MigrationState *ms, DirtySurvey *s)
+{
+    return gw_dirty_survey_get(ms, s) && ms_now_ns(ms) - s->taken_ns < SURVEY_AGE;
+}
+
+/* How much of its work the guest does at present. */
+static double work_now(const Outlook *o)
+{
+    const DirtySurvey s = {.busy_share = o->busy_share};
+
+    return curve_work(&s, o->throttle);
+}
+
 void outlook_begin(MigrationState *ms)
 {
+    DirtySurvey survey;
+    const bool known = get_survey(ms, &survey);
     LOCK_GUARD(&ms->lock);
 
     ms->outlook = (Outlook){.pass_start_ns = ms_now_ns(ms), .seen_ns = ms_now_ns(ms)};
+    if (known) {
+        ms->outlook.busy_share = survey.busy_share;
+    }
 }
 
 /* Counts how long the guest ran; what the throttle is now holds from now on. */
 static void count_time(MigrationState *ms, Outlook *o, int64_t now)
 {
-    o->ran_s += (double)(now - o->seen_ns) / 1e9 * (100 - o->throttle) / 100;
+    o->ran_s += (double)(now - o->seen_ns) / 1e9 * work_now(o);
     o->seen_ns = now;
     o->throttle = cpu_throttle_percent(ms);
 }
@@ -105,10 +125,11 @@ static bool make_curve(MigrationState *ms, const Outlook *o, DirtySurvey *s)
     /* The first pass is of another kind than the others: it goes as soon as there are others. */
     const uint64_t n = o->passes > 1 ? MIN(o->passes - 1, OUTLOOK_PASSES) : o->passes;
     DirtySurvey old;
-    const bool known = gw_dirty_survey_get(ms, &old) && ms_now_ns(ms) - old.taken_ns < SURVEY_AGE;
+    const bool known = get_survey(ms, &old);
     double shortest = INFINITY;
 
-    *s = (DirtySurvey){.late_protect = known && old.late_protect && n == 0};
+    *s = (DirtySurvey){.late_protect = known && old.late_protect && n == 0,
+                       .busy_share = o->busy_share};
     s->curve.sync_s = known ? old.curve.sync_s : 0;
     memcpy(s->zero_at, old.zero_at, known ? sizeof(s->zero_at) : 0);
     memcpy(s->dirty_at, old.dirty_at, known ? sizeof(s->dirty_at) : 0);
@@ -181,7 +202,7 @@ static EstimateProgress progress_of(MigrationState *ms, const MigrationInfo *inf
         .first_pass = o->passes == 0,
         .begun_s = (double)info->total_time / 1e3,
         .pass_s = (double)(now - o->pass_start_ns) / 1e9,
-        .ran_s = o->ran_s + (double)(now - o->seen_ns) / 1e9 * (100 - o->throttle) / 100,
+        .ran_s = o->ran_s + (double)(now - o->seen_ns) / 1e9 * work_now(o),
         .remaining_pages = (double)info->remaining / page,
         .throttle = info->cpu_throttle_percentage,
     };

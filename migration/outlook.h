@@ -20,6 +20,7 @@ typedef struct Outlook {
     int64_t seen_ns;        /* up to here ran_s is counted */
     double ran_s;           /* that the guest ran in this pass: less than it took when throttled */
     unsigned throttle;      /* percent, since seen_ns */
+    double busy_share;      /* of the survey before it */
     uint64_t passes;        /* that ended */
     double t_s[OUTLOOK_PASSES], pages[OUTLOOK_PASSES]; /* of the last: ran_s, what they left */
     double bytes_per_s;     /* of the stream, smoothed; 0: not known yet */

@@ -217,6 +217,11 @@ static uint64_t host_vcpu_throttled_ns(void *opaque, unsigned vcpu)
     return vcpu_throttled_ns(opaque, vcpu);
 }
 
+static uint64_t host_vcpu_busy_ns(void *opaque, unsigned vcpu)
+{
+    return vcpu_busy_ns(opaque, vcpu);
+}
+
 static int host_vcpu_of_thread(void *opaque, int tid)
 {
     Machine *m = opaque;
@@ -292,6 +297,7 @@ const MigrationHostOps machine_migration_host_ops = {
     .set_throttle = host_set_throttle,
     .set_vcpu_throttle = host_set_vcpu_throttle,
     .vcpu_throttled_ns = host_vcpu_throttled_ns,
+    .vcpu_busy_ns = host_vcpu_busy_ns,
     .vcpu_of_thread = host_vcpu_of_thread,
     .status_changed = host_status_changed,
     .pass_started = host_pass_started,

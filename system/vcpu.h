@@ -57,5 +57,7 @@ void vcpus_set_throttle(Machine *m, unsigned percent);
 void vcpu_set_throttle(Machine *m, unsigned index, unsigned percent);
 /* How long it has slept so far, ns; 0 for one that does not exist. Any thread. */
 uint64_t vcpu_throttled_ns(Machine *m, unsigned index);
+/* How long that vCPU has had work so far, ns; 0: not known. Any thread. */
+uint64_t vcpu_busy_ns(Machine *m, unsigned index);
 
 #endif

@@ -90,6 +90,7 @@ typedef struct DirtySurvey {
     double zero_share;     /* of ram_pages, 0..1: read as zeros, sampled */
     double zero_at[DIRTY_PLACES];  /* the same of each place */
     double dirty_at[DIRTY_PLACES]; /* written pages found there, as parts of all that were found */
+    double busy_share;     /* of its time that the busiest vCPU had work, 0..1; 0: not known */
     bool late_protect;     /* the log protects a page when it is sent, not at the last look */
     int64_t taken_ns;      /* when, by the engine's clock */
 } DirtySurvey;

@@ -68,6 +68,9 @@ typedef struct MigrationHostOps {
     void (*set_vcpu_throttle)(void *opaque, unsigned vcpu, unsigned percent);
     /* Optional: how long that vCPU has slept for either so far, ns. Any thread. */
     uint64_t (*vcpu_throttled_ns)(void *opaque, unsigned vcpu);
+    /* Optional: how long that vCPU has run, or waited for a CPU to run on, so far, ns; otherwise it
+     * had nothing to do. 0: not known. Any thread. */
+    uint64_t (*vcpu_busy_ns)(void *opaque, unsigned vcpu);
 
     /* A vCPU's index for a host thread id (fault attribution), -1 if it is none. Any thread. */
     int (*vcpu_of_thread)(void *opaque, int tid);

@@ -28,6 +28,7 @@ struct DirtyMachine {
     uint64_t *harvested;       /* two-step: what sync() has reported */
     uint64_t vcpu_pages[2];
     unsigned nr_vcpus;
+    unsigned busy_percent;     /* of its time that vCPU 1 has work; vCPU 0 half of that */
     unsigned starts, stops;
     void (*guest)(DirtyMachine *m, int64_t from_ns, int64_t to_ns); /* lock held */
 };
@@ -172,13 +173,21 @@ static inline bool dirty_is_running(void *opaque)
     return true;
 }
 
+static inline uint64_t dirty_busy(void *opaque, unsigned vcpu)
+{
+    DirtyMachine *m = opaque;
+    LOCK_GUARD(&m->lock);
+
+    return (uint64_t)m->now_ns / 200 * m->busy_percent * (vcpu + 1);
+}
+
 static inline MigrationState *dirty_state_new(DirtyMachine *m)
 {
     static const MigrationHostOps host = {
         .size = sizeof(host), .lock = dirty_nothing, .unlock = dirty_nothing,
         .stop_guest = dirty_host_stop, .start_guest = dirty_host_start,
         .run_state = dirty_run_state, .set_run_state = dirty_set_run_state,
-        .is_running = dirty_is_running,
+        .is_running = dirty_is_running, .vcpu_busy_ns = dirty_busy,
     };
     static const MigrationClockOps clock = {
         .size = sizeof(clock), .now_ns = dirty_now, .wait_until = dirty_wait,

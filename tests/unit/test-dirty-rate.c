@@ -62,6 +62,24 @@ static void test_bitmap(gconstpointer two_step)
     dirty_machine_free(m);
 }
 
+/* The busiest vCPU counts: it may be the one that writes. */
+static void test_busy_share(void)
+{
+    DirtyMachine *m = dirty_machine_new(PAGES, true);
+    DirtySurvey s;
+
+    m->guest = write_in_turn;
+    m->ms->nr_vcpus = 2;
+    measure(m, DIRTY_RATE_DIRTY_BITMAP, 250);
+    g_assert_true(gw_dirty_survey_get(m->ms, &s));
+    g_assert_cmpfloat(s.busy_share, ==, 0); /* not known */
+    m->busy_percent = 40;
+    measure(m, DIRTY_RATE_DIRTY_BITMAP, 250);
+    g_assert_true(gw_dirty_survey_get(m->ms, &s));
+    g_assert_cmpfloat_with_epsilon(s.busy_share, 0.4, 1e-3);
+    dirty_machine_free(m);
+}
+
 static void test_vcpus(void)
 {
     DirtyMachine *m = dirty_machine_new(PAGES, false);
@@ -260,6 +278,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/dirty-rate/bitmap", GINT_TO_POINTER(false), test_bitmap);
     g_test_add_data_func("/dirty-rate/bitmap-two-step", GINT_TO_POINTER(true), test_bitmap);
+    g_test_add_func("/dirty-rate/busy-share", test_busy_share);
     g_test_add_func("/dirty-rate/vcpus", test_vcpus);
     g_test_add_func("/dirty-rate/sampling", test_sampling);
     g_test_add_func("/dirty-rate/refusals", test_refusals);

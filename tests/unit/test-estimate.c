@@ -167,6 +167,23 @@ static void test_throttle(void)
     g_assert_cmpfloat(estimate(&in, ESTIMATE_BACKGROUND_SYNC).total_s, <, sync.total_s);
 }
 
+/* A guest that sleeps most of its time feels nothing of a throttle that takes less than that. */
+static void test_time_to_spare(void)
+{
+    EstimateInput in = input(survey(1024 * MIB, 150 * MIB, 900 * MIB, true));
+    const EstimateResult busy = estimate(&in, ESTIMATE_AUTO_CONVERGE);
+    EstimateResult lazy;
+
+    g_assert_cmpfloat(curve_work(&in.survey, 30), ==, 0.7);
+    in.survey.busy_share = 0.25;
+    g_assert_cmpfloat(curve_work(&in.survey, 70), ==, 1);
+    near(curve_work(&in.survey, 90), 0.4, 1e-6);
+    lazy = estimate(&in, ESTIMATE_AUTO_CONVERGE);
+    g_assert_cmpfloat(lazy.total_s, >, busy.total_s * 1.5);
+    g_assert_cmpuint(lazy.throttle, >=, 80);
+    g_assert_cmpfloat(lazy.slowdown, <, busy.slowdown);
+}
+
 /* A guest that keeps up with the link and would hardly ever be done: background-sync lets it run
  * until the rest is a small part of the whole, and ends it then. */
 static void test_finish(void)
@@ -264,6 +281,7 @@ int main(int argc, char **argv)
     g_test_add_func("/estimate/late-protect", test_late_protect);
     g_test_add_func("/estimate/does-not-converge", test_does_not_converge);
     g_test_add_func("/estimate/throttle", test_throttle);
+    g_test_add_func("/estimate/time-to-spare", test_time_to_spare);
     g_test_add_func("/estimate/finish", test_finish);
     g_test_add_func("/estimate/postcopy", test_postcopy);
     g_test_add_func("/estimate/rest-of-a-migration", test_rest_of_a_migration);

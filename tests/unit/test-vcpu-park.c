@@ -152,6 +152,25 @@ static void test_unpaused_free(void)
     machine_free(m); /* joins running, sleeping and kicked threads alike */
 }
 
+/* The kernel counts the time of a vCPU that has work. */
+static void test_busy(void)
+{
+    g_autoptr(MachineConfig) c = fixture_config(1);
+    Machine *m;
+
+    if (!g_file_test("/proc/self/schedstat", G_FILE_TEST_EXISTS)) {
+        g_test_skip("this kernel does not count it");
+        return;
+    }
+    m = fixture_machine(c);
+    vcpus_resume(m);
+    while (vcpu_busy_ns(m, 0) < 5000000) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(vcpu_busy_ns(m, 1), ==, 0); /* there is none */
+    machine_free(m);
+}
+
 static void test_thread_ids(void)
 {
     g_autoptr(MachineConfig) c = fixture_config(3);
@@ -176,6 +195,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vcpu/throttle-of-one", test_throttle_of_one);
     g_test_add_func("/vcpu/throttle-pause-ends-the-sleep", test_throttle_pause_ends_the_sleep);
     g_test_add_func("/vcpu/free-while-running", test_unpaused_free);
+    g_test_add_func("/vcpu/busy", test_busy);
     g_test_add_func("/vcpu/thread-ids", test_thread_ids);
     return g_test_run();
 }
