@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * virtio-balloon: the guest gives pages away and takes them back (virtio 1.2, 5.5). Queues:
- * inflate, deflate, statistics (a buffer that the host keeps until it wants new ones), and with
- * free-page-reporting one for pages that the guest does not use at the moment.
+ * inflate, deflate, statistics (virtio-balloon-stats.c), with free-page-hint one for hints to a
+ * migration (virtio-balloon-hint.c), and with free-page-reporting one for pages that the guest does
+ * not use at the moment.
  *
  * I/O thread with the device's lock, but for the target and the guest's answer (`num_pages`,
  * `actual`), which monitors read and set at any time: atomics. While a postcopy brings pages in,
  * none are given back: a page that is missing again would be asked for at a source that has
  * forgotten it.
- * Section virtio-balloon version 1: num_pages, actual, and subsections of the device.
  */
-#include "virtio-balloon.h"
+#include "virtio-balloon-internal.h"
 
-#include <linux/virtio_balloon.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -22,23 +21,11 @@
 #define BALLOON_QUEUE_SIZE 128
 #define REPORT_QUEUE_SIZE 32
 #define BALLOON_CONFIG_BYTES 16
-#define PFN_SHIFT VIRTIO_BALLOON_PFN_SHIFT
-#define PFN_SIZE (UINT64_C(1) << PFN_SHIFT)
 
 const char *const virtio_balloon_props[] = {
-    "deflate-on-oom", "free-page-reporting", "page-poison", "iothread", NULL,
+    "deflate-on-oom", "free-page-hint", "free-page-reporting", "guest-stats-polling-interval",
+    "page-poison", "iothread", NULL,
 };
-
-typedef struct VirtIOBalloon {
-    VirtIODevice vdev;
-    MachineBalloon ops;
-    uint32_t num_pages, actual;  /* atomic; pages of 4 KiB in the balloon: wanted, reached */
-    uint32_t poison_val;
-    bool reporting;
-    VirtQueueElement *stats;     /* the guest's buffer, held */
-} VirtIOBalloon;
-
-enum { INFLATE, DEFLATE, STATS, REPORTING };
 
 /* ---- giving pages back ---- */
 
@@ -110,13 +97,14 @@ static void balloon_handle_output(VirtIODevice *vdev, VirtQueue *vq)
 
     while (virtio_is_live(vdev) && (e = virtqueue_pop(vq, sizeof(*e)))) {
         if (which == STATS) {
-            g_free(s->stats);
-            s->stats = e; /* held: nobody asks for newer ones */
+            balloon_stats_element(s, e);
             break;
         }
         if (which == INFLATE) {
             inflate(s, e);
-        } else if (which == REPORTING) {
+        } else if (s->hinting && which == s->hint_queue) {
+            balloon_hint_element(s, e);
+        } else if (s->reporting && which == s->report_queue) {
             report(s, e);
         }
         virtqueue_push(vq, e, 0);
@@ -130,9 +118,17 @@ static void balloon_drain(VirtIODevice *vdev)
 {
     VirtIOBalloon *s = (VirtIOBalloon *)vdev;
 
-    if (s->stats) {
-        virtqueue_unpop(virtio_queue(vdev, STATS), s->stats);
-        g_clear_pointer(&s->stats, g_free);
+    balloon_stats_release(s);
+    balloon_hint_update(s);
+}
+
+static void balloon_resumed(VirtIODevice *vdev)
+{
+    VirtIOBalloon *s = (VirtIOBalloon *)vdev;
+
+    if (s->hint_news) {
+        s->hint_news = false;
+        virtio_notify_config(vdev);
     }
 }
 
@@ -144,6 +140,7 @@ static void balloon_get_config(VirtIODevice *vdev, uint8_t *config)
     struct virtio_balloon_config c = {
         .num_pages = GUINT32_TO_LE(__atomic_load_n(&s->num_pages, __ATOMIC_RELAXED)),
         .actual = GUINT32_TO_LE(__atomic_load_n(&s->actual, __ATOMIC_RELAXED)),
+        .free_page_hint_cmd_id = GUINT32_TO_LE(balloon_hint_config(s)),
         .poison_val = GUINT32_TO_LE(s->poison_val),
     };
 
@@ -186,80 +183,22 @@ static void balloon_set_target(void *opaque, uint64_t bytes)
 
 static void balloon_reset(VirtIODevice *vdev)
 {
-    ((VirtIOBalloon *)vdev)->poison_val = 0;
+    VirtIOBalloon *s = (VirtIOBalloon *)vdev;
+
+    s->poison_val = 0;
+    balloon_hint_reset(s);
 }
-
-/* ---- state ---- */
-
-static bool poison_needed(void *opaque)
-{
-    return virtio_has_feature(opaque, VIRTIO_BALLOON_F_PAGE_POISON);
-}
-
-static const VMStateField poison_fields[] = {
-    VMSTATE_UINT32(poison_val, VirtIOBalloon),
-    VMSTATE_END,
-};
-
-static const VMStateDescription vmstate_poison = {
-    .name = "virtio-balloon-device/page-poison",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = poison_needed,
-    .fields = poison_fields,
-};
-
-static const VMStateDescription *const device_subsections[] = { &vmstate_poison, NULL };
-
-static bool device_post_load(void *opaque, int version_id, GError **errp)
-{
-    VirtIOBalloon *s = opaque;
-    uint64_t all = s->vdev.machine->ram_size >> PFN_SHIFT;
-
-    return (s->num_pages <= all && s->actual <= all) ||
-           gw_fail(errp, GW_ERROR_PROTOCOL, "num_pages %u or actual %u is more than the %"
-                   G_GUINT64_FORMAT " pages that there are", s->num_pages, s->actual, all);
-}
-
-static const VMStateField device_fields[] = {
-    VMSTATE_UINT32(num_pages, VirtIOBalloon),
-    VMSTATE_UINT32(actual, VirtIOBalloon),
-    VMSTATE_END,
-};
-
-static const VMStateDescription vmstate_device = {
-    .name = "virtio-balloon-device",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .post_load = device_post_load,
-    .fields = device_fields,
-    .subsections = device_subsections,
-};
-
-static const VMStateField balloon_fields[] = {
-    VMSTATE_VIRTIO_DEVICE(vdev, VirtIOBalloon),
-    { .name = "balloon", .kind = VMS_STRUCT, .vmsd = &vmstate_device,
-      .size = sizeof(VirtIOBalloon) },
-    VMSTATE_VIRTIO_TAIL(vdev, VirtIOBalloon),
-    VMSTATE_END,
-};
-
-static const VMStateDescription vmstate_balloon = {
-    .name = "virtio-balloon",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .fields = balloon_fields,
-};
 
 static const VirtIODeviceClass balloon_class = {
     .name = "virtio-balloon",
     .device_id = VIRTIO_ID_BALLOON,
-    .vmsd = &vmstate_balloon,
+    .vmsd = &vmstate_virtio_balloon,
     .get_config = balloon_get_config,
     .set_config = balloon_set_config,
     .reset = balloon_reset,
     .handle_output = balloon_handle_output,
     .drain = balloon_drain,
+    .resumed = balloon_resumed,
 };
 
 static void balloon_free(gpointer p)
@@ -269,36 +208,62 @@ static void balloon_free(gpointer p)
     if (s->vdev.machine->balloon == &s->ops) {
         s->vdev.machine->balloon = NULL;
     }
-    g_free(s->stats);
+    balloon_hint_cleanup(s);
+    balloon_stats_cleanup(s);
+    g_free((char *)s->ops.id);
     g_free(s);
+}
+
+static bool read_props(VirtIOBalloon *s, const DeviceConfig *conf, GError **errp)
+{
+    bool on_oom = false, poison = true;
+
+    if (!virtio_prop_bool(conf, "deflate-on-oom", &on_oom, errp) ||
+        !virtio_prop_bool(conf, "page-poison", &poison, errp) ||
+        !virtio_prop_bool(conf, "free-page-hint", &s->hinting, errp) ||
+        !virtio_prop_bool(conf, "free-page-reporting", &s->reporting, errp) ||
+        !virtio_prop_u32(conf, "guest-stats-polling-interval", 0, UINT32_MAX, &s->stats_interval,
+                         errp)) {
+        return false;
+    }
+    s->vdev.host_features = 1ull << VIRTIO_F_ANY_LAYOUT | 1ull << VIRTIO_BALLOON_F_STATS_VQ |
+                            (uint64_t)on_oom << VIRTIO_BALLOON_F_DEFLATE_ON_OOM |
+                            (uint64_t)poison << VIRTIO_BALLOON_F_PAGE_POISON |
+                            (uint64_t)s->hinting << VIRTIO_BALLOON_F_FREE_PAGE_HINT |
+                            (uint64_t)s->reporting << VIRTIO_BALLOON_F_REPORTING;
+    return true;
+}
+
+/* A queue that is not there does not count: the one after it has its number. */
+static bool add_queues(VirtIOBalloon *s, GError **errp)
+{
+    bool ok = true;
+
+    for (int i = INFLATE; ok && i <= STATS; i++) {
+        ok = virtio_add_queue(&s->vdev, BALLOON_QUEUE_SIZE, errp);
+    }
+    s->hint_queue = STATS + 1;
+    s->report_queue = s->hint_queue + s->hinting;
+    return ok && (!s->hinting || virtio_add_queue(&s->vdev, BALLOON_QUEUE_SIZE, errp)) &&
+           (!s->reporting || virtio_add_queue(&s->vdev, REPORT_QUEUE_SIZE, errp));
 }
 
 bool virtio_balloon_new(VirtIOMMIO *t, Machine *m, const DeviceConfig *conf, GError **errp)
 {
     VirtIOBalloon *s;
-    bool on_oom = false, poison = true, ok;
 
     if (m->balloon) {
         return gw_fail(errp, GW_ERROR_GENERIC, "Only one balloon device is supported");
     }
     s = g_new0(VirtIOBalloon, 1);
     s->ops = (MachineBalloon){ .actual = balloon_bytes, .set_target = balloon_set_target,
-                               .opaque = s };
+                               .opaque = s, .id = g_strdup(conf->id) };
+    s->hint_fd = s->stats_fd = -1;
+    pthread_mutex_init(&s->stats_lock, NULL);
     virtio_init(&s->vdev, m, &balloon_class, BALLOON_CONFIG_BYTES);
     s->vdev.id = g_strdup(conf->id);
-    ok = virtio_prop_bool(conf, "deflate-on-oom", &on_oom, errp) &&
-         virtio_prop_bool(conf, "page-poison", &poison, errp) &&
-         virtio_prop_bool(conf, "free-page-reporting", &s->reporting, errp);
-    for (int i = INFLATE; ok && i <= STATS; i++) {
-        ok = virtio_add_queue(&s->vdev, BALLOON_QUEUE_SIZE, errp);
-    }
-    s->vdev.host_features = 1ull << VIRTIO_F_ANY_LAYOUT | 1ull << VIRTIO_BALLOON_F_STATS_VQ |
-                            (uint64_t)on_oom << VIRTIO_BALLOON_F_DEFLATE_ON_OOM |
-                            (uint64_t)poison << VIRTIO_BALLOON_F_PAGE_POISON |
-                            (uint64_t)s->reporting << VIRTIO_BALLOON_F_REPORTING;
-    ok = ok && (!s->reporting || virtio_add_queue(&s->vdev, REPORT_QUEUE_SIZE, errp)) &&
-         virtio_mmio_plug(t, &s->vdev, balloon_free, errp);
-    if (ok) {
+    if (read_props(s, conf, errp) && add_queues(s, errp) && balloon_stats_init(s, errp) &&
+        balloon_hint_init(s, errp) && virtio_mmio_plug(t, &s->vdev, balloon_free, errp)) {
         m->balloon = &s->ops;
         return true;
     }

@@ -15,6 +15,7 @@
 
 #include "bits.h"
 #include "dirty-bitmap.h"
+#include "free-page.h"
 #include "outgoing.h"
 #include "ram-save.h"
 #include "trace.h"
@@ -62,6 +63,7 @@ static bool look_at_piece(BackgroundSync *bs, RAMBlock *b, uint64_t at, uint64_t
     RamSave *rs = bs->ms->ram_save;
 
     LOCK_GUARD(&rs->sync_lock);
+    free_page_close(bs->ms);
     look->cut = is_over(bs) || STAT_GET(bs->ms->stats.dirty_sync_count) != look->pass;
     return look->cut || dirty_bitmap_harvest(b, at, n, bs->scratch, &look->new_pages,
                                              &look->skipped, errp);

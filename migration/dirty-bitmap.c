@@ -63,6 +63,17 @@ uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *ta
     return sum;
 }
 
+uint64_t dirty_bitmap_drop(RAMBlock *b, uint64_t first, uint64_t n)
+{
+    uint64_t sum = 0;
+
+    BITS_FOREACH_WORD(i, mask, first, n) {
+        sum += (unsigned)__builtin_popcountll(bits_atomic_take(b->dirty, i, mask));
+    }
+    __atomic_fetch_sub(&b->dirty_pages, sum, __ATOMIC_RELAXED);
+    return sum;
+}
+
 /* ORs into one word; returns the bits that are new. Release: whoever takes one of these bits must
  * see the chunk marks made before. */
 static uint64_t or_word(RAMBlock *b, uint64_t i, uint64_t bits)

@@ -28,6 +28,8 @@ void dirty_bitmap_free(RAMBlock *b);
 /* Takes the dirty pages of [first, first + n): clears their bits and hands them out, word by word
  * of the bitmap from the one that holds `first`. Returns how many. */
 uint64_t dirty_bitmap_take(RAMBlock *b, uint64_t first, uint64_t n, uint64_t *taken);
+/* They need not be sent. Returns how many were dirty. Any thread; see free-page.c for when. */
+uint64_t dirty_bitmap_drop(RAMBlock *b, uint64_t first, uint64_t n);
 /* Makes pages dirty (again). Any thread. */
 void dirty_bitmap_set(RAMBlock *b, uint64_t first, uint64_t n);
 /* Protects the chunks of [first, first + n) that are marked. After take, before any page is read.

@@ -11,6 +11,7 @@
 
 #include "background-sync.h"
 #include "error.h"
+#include "free-page.h"
 #include "postcopy-source.h"
 #include "return-path.h"
 #include "skip-zero.h"
@@ -279,7 +280,7 @@ static bool iterate(MigrationState *ms, StreamWriter *w, bool *postcopy, GError 
 
     cpu_throttle_start(ms);
     watcher = background_sync_start(ms);
-    ok = run_passes(ms, w, postcopy, errp);
+    ok = free_page_open(ms, errp) && run_passes(ms, w, postcopy, errp);
     background_sync_stop(watcher);
     return ok;
 }

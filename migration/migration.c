@@ -157,6 +157,7 @@ static void outgoing_reset(MigrationState *ms)
     memset(&ms->postcopy_counters, 0, sizeof(ms->postcopy_counters));
     memset(&ms->out.blackout, 0, sizeof(ms->out.blackout));
     memset(&ms->background_counters, 0, sizeof(ms->background_counters));
+    memset(&ms->free_page.counters, 0, sizeof(ms->free_page.counters));
     pthread_mutex_unlock(&ms->lock);
 }
 

@@ -141,6 +141,18 @@ static void fill_background(MigrationState *ms, MigrationInfo *info)
     };
 }
 
+static void fill_free_page(MigrationState *ms, MigrationInfo *info)
+{
+    const FreePageCounters *c = &ms->free_page.counters;
+
+    info->has_free_page = STAT_GET(c->windows) != 0;
+    info->free_page = (MigrationFreePageInfo){
+        .hints = STAT_GET(c->hints),
+        .late_hints = STAT_GET(c->late_hints),
+        .skipped_bytes = STAT_GET(c->skipped_bytes),
+    };
+}
+
 void gw_migration_query(MigrationState *ms, MigrationInfo *info)
 {
     LOCK_GUARD(&ms->lock);
@@ -162,6 +174,7 @@ void gw_migration_query(MigrationState *ms, MigrationInfo *info)
         if (gw_capability_get(ms, MIGRATION_CAP_BACKGROUND_SYNC)) {
             fill_background(ms, info);
         }
+        fill_free_page(ms, info);
         if (gw_capability_get(ms, MIGRATION_CAP_XBZRLE)) {
             fill_xbzrle(ms, info);
         }

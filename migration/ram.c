@@ -8,6 +8,7 @@
 #include "error.h"
 #include "bits.h"
 #include "dirty-bitmap.h"
+#include "free-page.h"
 #include "lock.h"
 #include "ram-xbzrle.h"
 #include "zero-sweep.h"
@@ -69,6 +70,7 @@ static bool sync_all(MigrationState *ms, uint64_t *new_pages, GError **errp)
 {
     RamSave *rs = ms->ram_save;
 
+    free_page_close(ms);
     *new_pages = 0;
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         if (!dirty_bitmap_sync(ram_block_at(ms, i), rs->scratch, new_pages, errp)) {
@@ -120,6 +122,7 @@ static void save_free(MigrationState *ms)
         return;
     }
     zero_sweep_stop(rs);
+    free_page_close(ms);
     ms->ram_save = NULL;
     for (unsigned i = 0; i < ram_block_count(ms); i++) {
         dirty_bitmap_free(ram_block_at(ms, i));

@@ -11,6 +11,7 @@
 #include "dirty-share.h"
 #include "dirty-limit.h"
 #include "error.h"
+#include "free-page.h"
 #include "migration/fault.h"
 #include "outgoing.h"
 
@@ -84,6 +85,7 @@ MigrationState *gw_migration_new(const MigrationSettings *s, GError **errp)
     cond_init_monotonic(&ms->out.cond);
     cond_init_monotonic(&ms->in.cond);
     option_values_init(&ms->options);
+    free_page_init(ms);
     save_registry_init(&ms->registry);
     ms->blockers = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     ram_register(ms);
@@ -118,6 +120,7 @@ void gw_migration_free(MigrationState *ms)
     ram_unregister(ms);
     save_registry_clear(&ms->registry);
     option_values_clear(&ms->options);
+    free_page_destroy(ms);
     g_clear_error(&ms->out.error);
     g_clear_error(&ms->in.error);
     g_clear_pointer(&ms->out.cancel, gw_cancel_free);

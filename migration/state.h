@@ -8,6 +8,7 @@
  *   ms->lock                   status, error, channels and thread handles of both halves; short
  *   RamSave.sync_lock          harvesting the dirty log, the pages of the next pass, the throttle
  *   ms->options.lock           option values; leaf
+ *   ms->free_page.lock         whether free-page hints are taken; leaf
  */
 #ifndef MIGRATION_STATE_H
 #define MIGRATION_STATE_H
@@ -85,6 +86,20 @@ typedef struct PostcopyCounters {
 typedef struct BackgroundCounters {
     uint64_t syncs, ns, throttle_changes, skipped_pages;
 } BackgroundCounters;
+
+/* What came of free-page hints in an outgoing migration; relaxed atomics. */
+typedef struct FreePageCounters {
+    uint64_t windows, hints, late_hints, skipped_bytes;
+} FreePageCounters;
+
+/* free-page.c. `lock` is a leaf; ops and opaque change only while no migration runs. */
+typedef struct FreePage {
+    pthread_mutex_t lock;
+    const struct MigrationFreePageOps *ops; /* NULL: nobody hints */
+    void *opaque;
+    bool is_open;
+    FreePageCounters counters;
+} FreePage;
 
 #define STAT_ADD(field, n) __atomic_fetch_add(&(field), (n), __ATOMIC_RELAXED)
 #define STAT_SET(field, n) __atomic_store_n(&(field), (n), __ATOMIC_RELAXED)
@@ -193,6 +208,7 @@ struct MigrationState {
     struct DirtyLimit *dirty_limit;
     CpuThrottle throttle;  /* of the outgoing migration */
     BackgroundCounters background_counters;
+    FreePage free_page;
 };
 
 static inline int64_t ms_now_ns(MigrationState *ms)

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "machine.h"
+#include "qom-device.h"
 #include "qom-types.h"
 
 /* A type of the tables or of the lists of boards and accelerators. */
@@ -170,6 +171,27 @@ static void list_machine(const Machine *m, json_object *list)
     add_property(list, "unattached", "child<container>", NULL);
 }
 
+static void list_peripherals(const Machine *m, json_object *list)
+{
+    for (guint i = 0; i < m->config->devices->len; i++) {
+        const DeviceConfig *d = m->config->devices->pdata[i];
+        g_autofree char *type = g_strdup_printf("child<%s>", d->driver);
+
+        if (d->id) {
+            add_property(list, d->id, type, NULL);
+        }
+    }
+}
+
+/* What there is beside what -device was told. */
+static void list_device(const Machine *m, const DeviceConfig *d, json_object *list)
+{
+    if (m->balloon && g_strcmp0(m->balloon->id, d->id) == 0) {
+        add_property(list, "guest-stats", "guest statistics", NULL);
+        add_property(list, "guest-stats-polling-interval", "int", NULL);
+    }
+}
+
 /* /machine/unattached/device[N] is vCPU N. */
 static bool is_vcpu_path(const Machine *m, const char *path)
 {
@@ -203,8 +225,11 @@ bool qmp_qom_list(QmpCall *call, GError **errp)
 
             add_property(list, name, "child<x86_64-cpu>", NULL);
         }
-    } else if (strcmp(p, "machine/peripheral") != 0 && strcmp(p, "machine/peripheral-anon") != 0 &&
-               !is_vcpu_path(m, p)) {
+    } else if (strcmp(p, "machine/peripheral") == 0) {
+        list_peripherals(m, list);
+    } else if (qom_device_at(m, p)) {
+        list_device(m, qom_device_at(m, p), list);
+    } else if (strcmp(p, "machine/peripheral-anon") != 0 && !is_vcpu_path(m, p)) {
         json_object_put(list);
         return gw_fail(errp, GW_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", path);
     }

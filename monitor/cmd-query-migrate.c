@@ -96,6 +96,16 @@ static json_object *background_to_json(const MigrationBackgroundInfo *b)
     return o;
 }
 
+static json_object *free_page_to_json(const MigrationFreePageInfo *f)
+{
+    json_object *o = jo_new();
+
+    jo_uint(o, "hints", f->hints);
+    jo_uint(o, "late-hints", f->late_hints);
+    jo_uint(o, "skipped-bytes", f->skipped_bytes);
+    return o;
+}
+
 /* Only what this side knows of: the other's numbers are 0. */
 static void some_uint(json_object *o, const char *name, uint64_t v)
 {
@@ -209,6 +219,9 @@ static void add_outgoing(json_object *o, const MigrationInfo *info)
     }
     if (info->has_background) {
         json_object_object_add(o, "background-sync", background_to_json(&info->background));
+    }
+    if (info->has_free_page) {
+        json_object_object_add(o, "free-page-hint", free_page_to_json(&info->free_page));
     }
     if (info->has_xbzrle) {
         json_object_object_add(o, "xbzrle-cache", xbzrle_to_json(&info->xbzrle));

@@ -120,6 +120,14 @@ static void put_ram(HmpCall *call, const MigrationRamInfo *r)
     put_others(call, r);
 }
 
+static void put_free_page(HmpCall *call, const MigrationFreePageInfo *f)
+{
+    g_autofree char *skipped = hmp_size_text(f->skipped_bytes);
+
+    hmp_printf(call, "Free-page hints: taken=%" G_GUINT64_FORMAT ", late=%" G_GUINT64_FORMAT
+               ", skipped=%s\n", f->hints, f->late_hints, skipped);
+}
+
 static void put_xbzrle(HmpCall *call, const MigrationXbzrleInfo *x)
 {
     hmp_printf(call, "XBZRLE: size=%" G_GUINT64_FORMAT ", transferred=%" G_GUINT64_FORMAT
@@ -184,6 +192,9 @@ void hmp_info_migrate(HmpCall *call)
     }
     if (out.has_background) {
         put_background(call, &out.background);
+    }
+    if (out.has_free_page) {
+        put_free_page(call, &out.free_page);
     }
     put_zero_target(call, &in, &out);
     if (out.has_preempt) {

@@ -123,8 +123,8 @@ static const DeviceType device_types[] = {
                 "data-len=, data-be=, cpu-num=", device_loader },
     { "isa-serial", "a 16550A serial port: chardev=, index=0..3", device_serial },
     { "ide-hd", "the boot disk, of which the first sector is run: drive=", device_disk },
-    { "virtio-balloon-device", "gives guest memory back to the host: free-page-reporting=, "
-                               "deflate-on-oom=", device_of_board },
+    { "virtio-balloon-device", "gives guest memory back to the host: free-page-hint=, "
+                               "free-page-reporting=, deflate-on-oom=", device_of_board },
     { "virtio-blk-device", "a disk over virtio: drive=, serial=, num-queues=, queue-size=, "
                            "write-cache=, share-rw=", device_of_board },
     { "virtio-serial-device", "consoles and ports over virtio: max_ports=", device_of_board },

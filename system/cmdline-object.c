@@ -41,6 +41,18 @@ static bool object_monitor(Cmdline *cl, const char *type, KeyValList *kv, GError
     return true;
 }
 
+/* Every virtio device has an I/O thread of its own, whatever thread it is told to use. */
+static bool object_iothread(Cmdline *cl, const char *type, KeyValList *kv, GError **errp)
+{
+    keyval_ignore(kv, "poll-max-ns");
+    keyval_ignore(kv, "poll-grow");
+    keyval_ignore(kv, "poll-shrink");
+    keyval_ignore(kv, "aio-max-batch");
+    keyval_ignore(kv, "thread-pool-min");
+    keyval_ignore(kv, "thread-pool-max");
+    return keyval_done(kv, errp);
+}
+
 typedef struct ObjectType {
     const char *name;
     bool (*make)(Cmdline *cl, const char *type, KeyValList *kv, GError **errp);
@@ -56,7 +68,7 @@ static const ObjectType object_types[] = {
     { "tls-creds-x509", NULL, "TLS is not supported yet; migrate through an ssh tunnel" },
     { "tls-creds-psk", NULL, "TLS is not supported yet; migrate through an ssh tunnel" },
     { "tls-creds-anon", NULL, "TLS is not supported yet; migrate through an ssh tunnel" },
-    { "iothread", NULL, "there is no device that would use an I/O thread" },
+    { "iothread", object_iothread, NULL },
     { "rng-random", NULL, "there is no device that would use it" },
 };
 

@@ -28,20 +28,32 @@ static int64_t ticks_to_ns(int64_t ticks)
     return (int64_t)((__int128)ticks * 1000000000LL / PIT_FREQ);
 }
 
+/* Wire values: any number. Arithmetic without a sign does not overflow. */
+static int64_t add(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int64_t sub(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 /* When the output of a channel changes next, virtual clock ns; -1: never. */
 static int64_t next_transition(const KvmPitChannel *c, int64_t now)
 {
     int64_t count = c->count > 0 ? c->count : PIT_MAX_COUNT;
-    int64_t ticks = (int64_t)((__int128)MAX(now - c->count_load_time, 0) * PIT_FREQ / 1000000000LL);
+    int64_t ticks = (int64_t)((__int128)MAX(sub(now, c->count_load_time), 0) * PIT_FREQ /
+                              1000000000LL);
     int64_t half = MAX((count + 1) / 2, 1);
 
     switch (c->mode) {
     case 2: /* a low pulse of one tick at the end of each period */
-        return c->count_load_time + ticks_to_ns((ticks / count + 1) * count);
+        return add(c->count_load_time, ticks_to_ns((ticks / count + 1) * count));
     case 3: /* a square wave */
-        return c->count_load_time + ticks_to_ns((ticks / half + 1) * half);
+        return add(c->count_load_time, ticks_to_ns((ticks / half + 1) * half));
     default:
-        return ticks < count ? c->count_load_time + ticks_to_ns(count) : -1;
+        return ticks < count ? add(c->count_load_time, ticks_to_ns(count)) : -1;
     }
 }
 
@@ -78,7 +90,7 @@ bool kvm_pit_fetch(KvmState *k, GError **errp)
             .count_latched = c->count_latched, .status_latched = c->status_latched,
             .status = c->status, .read_state = c->read_state, .write_state = c->write_state,
             .write_latch = c->write_latch, .rw_mode = c->rw_mode, .mode = c->mode, .bcd = c->bcd,
-            .gate = c->gate, .count_load_time = c->count_load_time + host_to_virtual,
+            .gate = c->gate, .count_load_time = add(c->count_load_time, host_to_virtual),
         };
     }
     k->pit.channels[0].next_transition_time = next_transition(&k->pit.channels[0], now);
@@ -101,7 +113,7 @@ bool kvm_pit_push(KvmState *k, GError **errp)
             .count_latched = c->count_latched, .status_latched = c->status_latched,
             .status = c->status, .read_state = c->read_state, .write_state = c->write_state,
             .write_latch = c->write_latch, .rw_mode = c->rw_mode, .mode = c->mode, .bcd = c->bcd,
-            .gate = c->gate, .count_load_time = c->count_load_time + virtual_to_host,
+            .gate = c->gate, .count_load_time = add(c->count_load_time, virtual_to_host),
         };
     }
 

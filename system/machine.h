@@ -91,10 +91,19 @@ void machine_add_device(Machine *m, void *dev, GDestroyNotify destroy, void (*re
 
 /* ---- the balloon ---- */
 
+#define MACHINE_BALLOON_STATS 16 /* statistics of a guest's memory, in the order of virtio's tags */
+
 /* How monitors talk to the balloon, on any thread; bytes of memory that the guest has. */
 typedef struct MachineBalloon {
+    const char *id;           /* -device id=; NULL: none given */
     uint64_t (*actual)(void *opaque);
     void (*set_target)(void *opaque, uint64_t bytes); /* returns at once */
+    /* The guest's statistics, UINT64_MAX for one that it does not tell; returns when they were
+     * written, seconds since 1970, 0: never. */
+    int64_t (*stats)(void *opaque, uint64_t values[MACHINE_BALLOON_STATS]);
+    /* How often the guest is asked for them, seconds; 0: not at all. */
+    uint32_t (*stats_interval)(void *opaque);
+    void (*set_stats_interval)(void *opaque, uint32_t seconds);
     void *opaque;
     /* Set by the monitors before the guest runs; called when `actual` has changed. */
     void (*changed)(void *opaque, uint64_t actual);

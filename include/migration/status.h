@@ -98,6 +98,13 @@ typedef struct MigrationBackgroundInfo {
     uint64_t skipped_pages;    /* written again before they were sent: sent once */
 } MigrationBackgroundInfo;
 
+/* What the guest's free-page hints spared an outgoing migration. */
+typedef struct MigrationFreePageInfo {
+    uint64_t hints;          /* that were taken, each of any number of pages */
+    uint64_t late_hints;     /* that came when none were taken any more */
+    uint64_t skipped_bytes;  /* not sent in the first pass */
+} MigrationFreePageInfo;
+
 /* Where the time in which the guest stood still went; ns. Each side knows its own part: the source
  * the first six, the destination the last five, both of `transfer`: the time that the source
  * needed to write, and that the destination waited to read the device state. */
@@ -133,6 +140,8 @@ typedef struct MigrationInfo {
     uint64_t dirty_limit_throttle_us, dirty_limit_ring_full_us; /* of the last period */
     bool has_background;     /* outgoing, with background-sync */
     MigrationBackgroundInfo background;
+    bool has_free_page;      /* outgoing: the guest was asked for hints */
+    MigrationFreePageInfo free_page;
     bool has_xbzrle;         /* outgoing, with ram: the capability is on */
     MigrationXbzrleInfo xbzrle;
     bool has_zero_target;    /* outgoing, with ram: skip-zero-pages is on; incoming: it agreed */

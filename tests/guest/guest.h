@@ -37,6 +37,7 @@ struct options {
     uint64_t net_pairs;   /* queue pairs to use */
     uint64_t rng;         /* 1: take random bytes from virtio-rng, by interrupts */
     uint64_t attach;      /* 1: bring disks and cards up and leave them alone */
+    uint64_t free;        /* MiB behind the memory under test that nobody uses: balloon.c */
     bool wait_halt;       /* paced patterns halt between bursts (first vCPU), else they spin */
 };
 extern struct options options;
@@ -45,7 +46,7 @@ const char *options_pattern_name(void);
 
 /* The memory under test, as one row of pages over all RAM areas. */
 struct memory {
-    uint64_t pages;
+    uint64_t pages, free_pages; /* the latter follow, and are under no test */
     uint32_t *generation; /* of each page; lives at the start of the test memory */
     uint64_t map_entries;
 };
@@ -151,6 +152,16 @@ void report_rng(struct work *w);
 /* attach.c */
 extern uint64_t attached; /* devices */
 void attach_setup(void);
+
+/* balloon.c; the first vCPU only */
+struct balloon_counters {
+    uint64_t hinting, asked, hinted, done, used, verified, wrong, stats;
+};
+extern struct balloon_counters balloon;
+void balloon_setup(struct work *w);
+void balloon_step(struct work *w);
+void balloon_housekeeping(struct work *w);
+void report_balloon(struct work *w);
 
 /* smp.c, work.c */
 void interrupts_setup(void);

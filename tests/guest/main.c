@@ -88,6 +88,7 @@ static void setup(void)
     net_setup(&works[0]);
     rng_setup(&works[0]);
     attach_setup();
+    balloon_setup(&works[0]);
     report_hello(&works[0]);
     __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
 }

@@ -95,7 +95,7 @@ static bool take_table(void)
 bool memory_setup(void)
 {
     const struct start_info *info = (const struct start_info *)start_info_address;
-    uint64_t wanted = options.mem << 20;
+    uint64_t wanted = (options.mem + options.free) << 20;
     left_to_skip = options.skip << 20;
     if (info->version >= 1 && info->map) {
         const struct map_entry *map = (const struct map_entry *)info->map;
@@ -115,5 +115,11 @@ bool memory_setup(void)
         return false;
     if (memory.pages > wanted / PAGE_SIZE)
         memory.pages = wanted / PAGE_SIZE;
-    return memory.pages && take_table();
+    if (!memory.pages || !take_table())
+        return false;
+    memory.free_pages = options.free * (1 << 20) / PAGE_SIZE;
+    if (memory.free_pages > memory.pages / 4 * 3)
+        memory.free_pages = memory.pages / 4 * 3;
+    memory.pages -= memory.free_pages;
+    return true;
 }

@@ -43,6 +43,7 @@ static const struct number {
     {"attach", &options.attach, 1},
     {"net-pairs", &options.net_pairs, 2},
     {"rng", &options.rng, 1},
+    {"free", &options.free, MAX_GIB * 1024},
     {"tsc_khz", &options.tsc_khz, 100000000},
 };
 

@@ -177,6 +177,20 @@ void report_rng(struct work *w)
     send(w, &l);
 }
 
+void report_balloon(struct work *w)
+{
+    struct line l = {0};
+    put(&l, "gw balloon hinting=", balloon.hinting);
+    put(&l, " asked=", balloon.asked);
+    put(&l, " hinted=", balloon.hinted);
+    put(&l, " done=", balloon.done);
+    put(&l, " used=", balloon.used);
+    put(&l, " verified=", balloon.verified);
+    put(&l, " wrong=", balloon.wrong);
+    put(&l, " stats=", balloon.stats);
+    send(w, &l);
+}
+
 /* Called in ring 0, from interrupt.S. */
 struct frame {
     uint64_t vector, error, rip, cs, flags, rsp, ss;

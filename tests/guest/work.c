@@ -88,6 +88,7 @@ static void housekeeping(struct work *w, uint64_t now)
         disk_step(w);
         net_step(w);
         rng_step(w);
+        balloon_step(w);
     }
     if (options.beat && w->cpu == 0 && now >= w->next_beat) {
         w->next_beat = now + clock_from_us(options.beat);
@@ -98,6 +99,7 @@ static void housekeeping(struct work *w, uint64_t now)
         if (w->cpu == 0) {
             serial_poll();
             net_housekeeping(w);
+            balloon_housekeeping(w);
         }
         if (options.report)
             report_now(w);
@@ -107,6 +109,8 @@ static void housekeeping(struct work *w, uint64_t now)
             report_net(w);
         if (options.report && options.rng && w->cpu == 0)
             report_rng(w);
+        if (options.report && options.free && w->cpu == 0)
+            report_balloon(w);
     }
     sweep_maybe_begin(w, now);
 }

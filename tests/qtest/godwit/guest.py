@@ -3,7 +3,7 @@
 import re
 import time
 
-LINE = re.compile(r"gw (hello|report|net|rng|sweep-begin|sweep-end|disk|fault)\b(.*)")
+LINE = re.compile(r"gw (hello|report|net|rng|sweep-begin|sweep-end|disk|balloon|fault)\b(.*)")
 
 
 class GuestFault(AssertionError):
