@@ -48,8 +48,8 @@ const CmdlineOption cmdline_options[] = {
     OPT("kernel", "FILE", cmdline_kernel,
         "boots an ELF file with a PVH entry, or a Linux bzImage by its 64-bit entry"),
     OPT("append", "STRING", cmdline_append,
-        "the kernel's command line, taken literally; a microvm adds where its virtio devices are, "
-        "unless it has auto-kernel-cmdline=off"),
+        "the kernel's command line, taken literally; a microvm with acpi=off adds where its virtio "
+        "devices are, unless it has auto-kernel-cmdline=off"),
     OPT("initrd", "FILE", cmdline_initrd,
         "the initial ram disk: PVH's first module, or the bzImage's initrd"),
     OPT("bios", "FILE", cmdline_bios,

@@ -12,6 +12,9 @@ from test_boot import wait_text
 pytestmark = pytest.mark.kvm
 
 PREF = 0x1000000
+# mov ebx, the event device's registers; mov dx,0x3f8
+GED = bytes.fromhex("bb0000a0fe 66baf803")
+WAIT_FOR_EVENT = bytes.fromhex("8b03 a802 74fa")  # until the power button's bit is read
 PRINT_RBX = bytes.fromhex("8a03 84c0 7406 ee 48ffc3 ebf4")  # until the NUL
 HELLO = b"in long mode: \0"
 
@@ -24,9 +27,9 @@ def entry():
     return b"\x66\xba\xf8\x03" + lea + PRINT_RBX + tail + HELLO
 
 
-def bzimage(**fields):
+def bzimage(code=None, **fields):
     """One setup sector beside the boot sector, then the kernel with its entry at 0x200."""
-    kernel = bytes(0x200) + entry()
+    kernel = bytes(0x200) + (code or entry())
     kernel += bytes(-len(kernel) % 16)
     setup = bytearray(1024)
     values = {"setup_sects": (0x1F1, "B", 1), "syssize": (0x1F4, "I", len(kernel) // 16),
@@ -41,9 +44,18 @@ def bzimage(**fields):
     return bytes(setup) + kernel
 
 
-def booted(machines, tmp_path, *args, **fields):
+def put_al(char):
+    return b"\xb0" + char + b"\xee"
+
+
+def store(offset, value):
+    """mov byte [rbx+offset],value; hang."""
+    return b"\xc6\x83" + struct.pack("<IB", offset, value) + b"\xeb\xfe"
+
+
+def booted(machines, tmp_path, *args, code=None, **fields):
     image = tmp_path / "bzImage"
-    image.write_bytes(bzimage(**fields))
+    image.write_bytes(bzimage(code, **fields))
     return machines(mem="64M", kernel=image, append="hello=1 ", args=args)
 
 
@@ -64,3 +76,17 @@ def test_a_reset_boots_it_again(machines, tmp_path):
 def test_a_broken_header_is_refused_by_name(machines, tmp_path):
     with pytest.raises(StartError, match="syssize"):
         booted(machines, tmp_path, syssize=1 << 20).start()
+
+
+def test_the_power_button_reaches_the_guest_which_switches_off(machines, tmp_path):
+    code = GED + put_al(b"U") + WAIT_FOR_EVENT + put_al(b"P") + store(0x200, 0x20 | 5 << 2)
+    vm = booted(machines, tmp_path, code=code).start()
+    wait_text(vm.serial.text, "U")
+    vm.qmp.cmd("system_powerdown")
+    assert vm.wait_exit() == 0
+    assert vm.serial.text() == "UP"
+
+
+def test_the_guest_resets_the_machine(machines, tmp_path):
+    vm = booted(machines, tmp_path, code=GED + put_al(b"R") + store(0x202, 0x42)).start()
+    wait_text(vm.serial.text, "RR")
