@@ -84,7 +84,7 @@ static bool serial_pre_save(void *opaque, GError **errp)
     VirtIOSerial *s = opaque;
 
     s->wire_max_ports = s->max_ports;
-    s->ports_map = 0;
+    s->ports_map = 1; /* QEMU keeps the place of a console, whether there is one or not */
     for (uint32_t i = 0; i < s->max_ports; i++) {
         s->ports_map |= s->ports[i] ? 1u << i : 0;
     }
