@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The interrupt chips inside KVM: creation, routing, lines, and their sections `ioapic` v3 and
- * `i8259` v1 (spec minimal-machines 6.3).
+ * The interrupt chips inside KVM: creation, routing, and their sections `ioapic` v3 and `i8259` v1
+ * (spec minimal-machines 6.3).
  *
- * Machine lock, but for kvm_set_irq(), which any thread may call. What a load brings stays in
- * KvmState (`chips_dirty`) until the guest starts: an I/O APIC that is handed a pending request
- * delivers it to the local APICs at once, so these must be there before, and sections come in any
- * order.
+ * Machine lock; lines are kvm-lines.c's. What a load brings stays in KvmState (`chips_dirty`) until
+ * the guest starts: an I/O APIC that is handed a pending request delivers it to the local APICs at
+ * once, so these must be there before, and sections come in any order.
  */
 #include "kvm.h"
 
@@ -88,6 +87,13 @@ void kvm_ioapic_reset(KvmIoapic *io)
     }
 }
 
+/* KvmState is the truth from here to the next start. */
+static void chips_changed(KvmState *k)
+{
+    k->chips_dirty = true;
+    kvm_lines_hold(k);
+}
+
 void kvm_irqchip_reset(KvmState *k)
 {
     kvm_ioapic_reset(&k->ioapic);
@@ -96,21 +102,7 @@ void kvm_irqchip_reset(KvmState *k)
         k->pic[i] = (KvmPic){ .kvm = k };
     }
     kvm_pit_reset(&k->pit);
-    k->chips_dirty = true;
-}
-
-void kvm_set_irq(Machine *m, unsigned gsi, int level)
-{
-    struct kvm_irq_level l = { .irq = gsi, .level = level != 0 };
-    KvmState *k = kvm_state(m);
-
-    if (gsi >= KVM_IOAPIC_PINS) {
-        if (k->has_ioapic2 && gsi < 2 * KVM_IOAPIC_PINS) {
-            kvm_ioapic2_set_line(k, gsi - KVM_IOAPIC_PINS, level);
-        }
-        return;
-    }
-    kvm_ioctl(k->vm_fd, KVM_IRQ_LINE, &l);
+    chips_changed(k);
 }
 
 static bool chip_ioctl(KvmState *k, unsigned long request, unsigned id, struct kvm_irqchip *chip,
@@ -229,7 +221,7 @@ static bool ioapic_post_load(void *opaque, int version_id, GError **errp)
         return gw_fail(errp, GW_ERROR_PROTOCOL, "irr: 0x%x has more than %d lines", io->irr,
                        KVM_IOAPIC_PINS);
     }
-    io->kvm->chips_dirty = true;
+    chips_changed(io->kvm);
     return true;
 }
 
@@ -270,7 +262,7 @@ static bool pic_post_load(void *opaque, int version_id, GError **errp)
         return gw_fail(errp, GW_ERROR_PROTOCOL, "priority_add %u, init_state %u are not of an "
                        "i8259", p->priority_add, p->init_state);
     }
-    p->kvm->chips_dirty = true;
+    chips_changed(p->kvm);
     return true;
 }
 

@@ -183,7 +183,9 @@ void kvm_running_changed(Machine *m, bool running)
     if (!start_vcpus(m, &err) || !kvm_irqchip_push(k, &err) || !kvm_clock_started(k, &err)) {
         g_printerr("the guest cannot start: %s\n", err->message);
         runstate_request_stop(m->run_state, RUN_STATE_INTERNAL_ERROR);
+        return;
     }
+    kvm_lines_release(k);
 }
 
 /* The order is QEMU 7.2's; no reader depends on it. */

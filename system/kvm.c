@@ -192,6 +192,7 @@ static void kvm_destroy(Machine *m)
     g_free(k->cpuid);
     pthread_mutex_destroy(&k->slot_lock);
     pthread_mutex_destroy(&k->ioapic2_lock);
+    pthread_mutex_destroy(&k->line_lock);
     g_free(k);
     m->accel_state = NULL;
 }
@@ -204,6 +205,7 @@ static bool kvm_init(Machine *m, const AccelConfig *conf, GError **errp)
     k->kvm_fd = k->vm_fd = -1;
     pthread_mutex_init(&k->slot_lock, NULL);
     pthread_mutex_init(&k->ioapic2_lock, NULL);
+    pthread_mutex_init(&k->line_lock, NULL);
     k->slots = g_ptr_array_new();
     k->orphans = g_ptr_array_new_with_free_func(kvm_orphan_free);
     m->accel_state = k;

@@ -20,6 +20,7 @@
 
 #define KVM_CPUID_MAX 256
 #define KVM_IOAPIC_PINS 24
+#define KVM_LINES (2 * KVM_IOAPIC_PINS)
 #define KVM_FAULT_STATS 2
 
 /* One memory slot: a piece of a RAM block at a guest physical address. */
@@ -128,6 +129,9 @@ typedef struct KvmState {
     bool chips_dirty;
     KvmIoapic ioapic, ioapic2;
     pthread_mutex_t ioapic2_lock; /* leaf: ioapic2, whose lines move on any thread */
+    pthread_mutex_t line_lock; /* kvm-lines.c: the next three */
+    bool lines_held;           /* lines wait for the chips' state */
+    uint64_t lines_moved, lines_high; /* by GSI, while held */
     KvmPic pic[2];
     KvmPit pit;
     KvmClock clock;
@@ -204,7 +208,12 @@ void kvm_irqchip_reset(KvmState *k);
 bool kvm_irqchip_fetch(KvmState *k, GError **errp);
 bool kvm_irqchip_push(KvmState *k, GError **errp);
 bool kvm_irqchip_register(KvmState *k, GError **errp);
+
+/* kvm-lines.c; any thread */
 void kvm_set_irq(Machine *m, unsigned gsi, int level);
+/* Lines move when released; the last word on each counts. */
+void kvm_lines_hold(KvmState *k);
+void kvm_lines_release(KvmState *k);
 
 /* kvm-pit.c */
 bool kvm_pit_fetch(KvmState *k, GError **errp);
