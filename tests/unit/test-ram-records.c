@@ -481,8 +481,8 @@ static void test_block_list(void)
     loader_free(l);
 }
 
-/* A stream without zero pages: each listed block is cleared before its first page, firmware too; what
- * came before such a list would be lost. */
+/* A stream without zero pages: each listed block is cleared before its first page, firmware too;
+ * what came before such a list would be lost. */
 static void test_zero_promise(void)
 {
     MigrationState *ms = fixture_new();
