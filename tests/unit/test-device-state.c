@@ -58,7 +58,7 @@ static void all_devices(Bench *b, gconstpointer modern)
     add_backends(b->config);
     bench_device(b, "virtio-blk-device", "drive", "disk", "num-queues", "2", NULL);
     bench_device(b, "virtio-rng-device", NULL);
-    bench_device(b, "virtio-balloon-device", NULL);
+    bench_device(b, "virtio-balloon-device", "free-page-hint", "on", NULL);
     bench_device(b, "virtio-serial-device", "max_ports", "4", NULL);
     bench_device(b, "virtconsole", NULL);
     bench_device(b, "virtio-net-device", "netdev", "n0", NULL);
@@ -109,6 +109,7 @@ static const BadValue rows[] = {
     { "virtio-rng", "/status[0]", "30", "0x30" },
     { "virtio-balloon", "/num_pages[0]", "00000401", "num_pages 1025" },
     { "virtio-balloon", "/actual[0]", "ffffffff", "actual 4294967295" },
+    { "virtio-balloon", "/free_page_hint_status[0]", "00000004", "4 is unknown" },
     { "virtio-console", "/max_nr_ports[0]", "00000003", "max_ports=" },
     { "virtio-console", "/ports_map[0]", "00000003", "ports_map" },
     { "virtio-console", "/ports_map[0]", "00000000", "ports_map" },

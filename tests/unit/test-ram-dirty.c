@@ -9,7 +9,9 @@
 
 #include "channel-mem.h"
 #include "dirty-bitmap.h"
+#include "free-page.h"
 #include "lock.h"
+#include "migration/free-page.h"
 #include "ram-fixture.h"
 
 #define PAGES 9000
@@ -30,6 +32,7 @@ typedef struct Guest {
     bool late_writes;     /* the guest writes to reported pages right before each protect */
     uint64_t late_value;
     uint32_t seed;
+    uint8_t *undefined;   /* per page, atomic: the guest calls it free; NULL: none */
 } Guest;
 
 /* A vCPU's store races with whoever sends the page, on purpose: nothing for the thread
@@ -49,6 +52,9 @@ static void guest_write(Guest *g, uint64_t page, uint64_t value)
         bits_atomic_set_range(g->log, page, 1);
         g->protected_[page] = 0;
         STAT_ADD(g->traps, 1);
+    }
+    if (g->undefined) {
+        __atomic_store_n(&g->undefined[page], 0, __ATOMIC_RELAXED);
     }
     guest_store(&p[value % (PAGE / 8)], value); /* under the lock: it belongs to the trap */
     pthread_mutex_unlock(&g->lock);
@@ -209,7 +215,9 @@ static void run_finish(Run *r)
     g_thread_join(r->target);
     g_assert_cmpuint(ram_bytes_remaining(r->src), ==, 0);
     for (uint64_t p = 0; p < PAGES; p++) {
-        if (memcmp(ram_block_page(r->g.block, p), ram_block_page(r->copy, p), PAGE)) {
+        const bool matters = !r->g.undefined || !r->g.undefined[p];
+
+        if (matters && memcmp(ram_block_page(r->g.block, p), ram_block_page(r->copy, p), PAGE)) {
             g_error("page %" G_GUINT64_FORMAT " differs", p);
         }
     }
@@ -219,6 +227,7 @@ static void run_finish(Run *r)
     g_free(r->g.log);
     g_free(r->g.reported);
     g_free(r->g.protected_);
+    g_free(r->g.undefined);
     pthread_mutex_destroy(&r->g.lock);
     fixture_free(r->src);
     fixture_free(r->t.ms);
@@ -339,6 +348,108 @@ static void test_write_before_protect(void)
     run_finish(&r);
 }
 
+#define IS_FREE(p) ((p) % 7 == 3)
+
+typedef struct Hints {
+    Run *run;
+    uint64_t bytes;
+    bool quit;    /* atomic */
+} Hints;
+
+/* Goes on when hints are not taken any more: a guest does not know when that is. */
+static gpointer hint_thread(gpointer opaque)
+{
+    Hints *h = opaque;
+
+    while (!__atomic_load_n(&h->quit, __ATOMIC_ACQUIRE)) {
+        for (uint64_t p = 0; p < PAGES; p++) {
+            if (IS_FREE(p)) {
+                h->bytes += gw_free_page_hint(h->run->src, h->run->g.block, p * PAGE, PAGE);
+            }
+        }
+        g_usleep(100);
+    }
+    return NULL;
+}
+
+static void on_window(void *opaque)
+{
+    ++*(unsigned *)opaque;
+}
+
+/* The guest calls a seventh of its pages free, and writes into all of them as it likes: what it has
+ * written since it was asked arrives, whenever the hint was taken. */
+static void test_free_page_hints(gconstpointer one_step)
+{
+    static const MigrationFreePageOps ops = {
+        .size = sizeof(ops), .open = on_window, .close = on_window,
+    };
+    g_autoptr(GRand) rand = g_rand_new_with_seed(g_test_rand_int_range(1, G_MAXINT32));
+    unsigned calls = 0;
+    GThread *guest, *hinter;
+    uint64_t left, free_pages = 0;
+    Hints hints = {0};
+    Run r;
+
+    run_start(&r, GPOINTER_TO_INT(one_step));
+    hints.run = &r;
+    r.g.seed = g_rand_int(rand);
+    r.g.undefined = g_malloc0(PAGES);
+    for (uint64_t p = 0; p < PAGES; p++) {
+        fixture_fill(r.g.block, p, rand);
+        r.g.undefined[p] = IS_FREE(p);
+        free_pages += IS_FREE(p);
+    }
+    g_assert_true(gw_free_page_register(r.src, &ops, &calls, NULL));
+    stream_put_u8(r.w, 1);
+    g_assert_true(ram_save_setup(r.src, r.w, NULL));
+    g_assert_cmpuint(gw_free_page_hint(r.src, r.g.block, 3 * PAGE, PAGE), ==, 0); /* not yet */
+    g_assert_true(free_page_open(r.src, NULL));
+    /* Half of a page is none; what lies behind the end is nothing. */
+    g_assert_cmpuint(gw_free_page_hint(r.src, r.g.block, 3 * PAGE + 1, PAGE), ==, 0);
+    g_assert_cmpuint(gw_free_page_hint(r.src, r.g.block, PAGES * PAGE, PAGE), ==, 0);
+    g_assert_cmpuint(gw_free_page_hint(r.src, r.g.block, 3 * PAGE, PAGE), ==, PAGE);
+    guest = g_thread_new("guest", guest_thread, &r.g);
+    hinter = g_thread_new("hints", hint_thread, &hints);
+    for (unsigned pass = 0; pass < 8 || STAT_GET(r.g.traps) < 100; pass++) {
+        while (!run_part(&r)) {
+        }
+        g_assert_true(ram_save_pending(r.src, true, &left, NULL));
+        g_assert_cmpuint(calls, ==, 2); /* closed for good */
+    }
+    __atomic_store_n(&hints.quit, true, __ATOMIC_RELEASE);
+    g_thread_join(hinter);
+    __atomic_store_n(&r.g.quit, true, __ATOMIC_RELEASE);
+    g_thread_join(guest);
+    g_assert_cmpuint(STAT_GET(r.src->free_page.counters.skipped_bytes), ==, hints.bytes + PAGE);
+    g_assert_cmpuint(hints.bytes, <, free_pages * PAGE); /* each counts once */
+    gw_free_page_unregister(r.src, &calls);
+    run_finish(&r);
+}
+
+/* What was never sent and is not dirty would be waited for. */
+static void test_no_hints_with_postcopy(void)
+{
+    static const MigrationFreePageOps ops = {
+        .size = sizeof(ops), .open = on_window, .close = on_window,
+    };
+    unsigned calls = 0;
+    Run r;
+
+    run_start(&r, true);
+    r.src->options.caps[MIGRATION_CAP_POSTCOPY_RAM] = true;
+    g_assert_true(gw_free_page_register(r.src, &ops, &calls, NULL));
+    g_assert_false(gw_free_page_register(r.src, &ops, &r, NULL)); /* one is enough */
+    stream_put_u8(r.w, 1);
+    g_assert_true(ram_save_setup(r.src, r.w, NULL));
+    g_assert_true(free_page_open(r.src, NULL));
+    g_assert_cmpuint(calls, ==, 0);
+    g_assert_cmpuint(gw_free_page_hint(r.src, r.g.block, 0, PAGE), ==, 0);
+    while (!run_part(&r)) {
+    }
+    run_finish(&r);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -347,5 +458,10 @@ int main(int argc, char **argv)
     g_test_add_data_func("/ram-dirty/one-step", &(Kind){true, false}, test_passes);
     g_test_add_data_func("/ram-dirty/one-step/background", &(Kind){true, true}, test_passes);
     g_test_add_func("/ram-dirty/write-before-protect", test_write_before_protect);
+    g_test_add_data_func("/ram-dirty/free-page-hints/two-step", GINT_TO_POINTER(0),
+                         test_free_page_hints);
+    g_test_add_data_func("/ram-dirty/free-page-hints/one-step", GINT_TO_POINTER(1),
+                         test_free_page_hints);
+    g_test_add_func("/ram-dirty/free-page-hints/postcopy", test_no_hints_with_postcopy);
     return g_test_run();
 }
