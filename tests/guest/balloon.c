@@ -31,7 +31,7 @@ static struct __attribute__((packed)) { uint16_t tag; uint64_t value; } numbers[
 static uint32_t id_sent, id, generation;
 static uint64_t block, end; /* the next block to tell of; how many there are */
 static uint64_t block_of[RING];
-static bool busy[RING], present, ended;
+static bool busy[RING], present, asked, ended;
 struct balloon_counters balloon;
 
 static uint64_t first_page(uint64_t b)
@@ -75,7 +75,7 @@ static void begin(void)
     for (uint64_t i = 0; i < memory.free_pages; i++)
         memory.generation[memory.pages + i] = 0;
     block = 0;
-    ended = false;
+    asked = ended = false;
     balloon.asked++;
     send_id(id);
 }
@@ -118,9 +118,7 @@ static void look_at_config(void)
             use_again(b, DONE);
         balloon.done++;
     } else if (now >= FIRST_ID && now != id) {
-        id = now;
-        begin();
-        return;
+        asked = true;
     }
     id = now;
 }
@@ -174,7 +172,9 @@ void balloon_step(struct work *w)
         look_at_config();
     if (id < FIRST_ID || busy[SLOT_ID])
         return;
-    if (block < end) {
+    if (asked) {
+        begin();
+    } else if (block < end) {
         tell_more();
     } else if (!ended) {
         ended = true;
