@@ -4,8 +4,8 @@
  * balloon device asks which pages are free (free-page-hint) it is told of them, block by block, and
  * some are taken into use again at the worst moments: one page of each block while its buffer is
  * still in the ring, one right after it was returned, one when the device says "done". What is
- * written then counts as the guest's data and is verified at every report, on either side of a move.
- * Also keeps the device's statistics buffer filled. The first vCPU alone, polled.
+ * written then counts as the guest's data and is verified at every report, on either side of a
+ * move. Also keeps the device's statistics buffer filled. The first vCPU alone, polled.
  */
 #include "guest.h"
 #include "virtio.h"
