@@ -142,13 +142,6 @@ bool qmp_query_iothreads(QmpCall *call, GError **errp)
     return true;
 }
 
-/* The machines have no block devices: a boot sector is read once at start. */
-bool qmp_query_block(QmpCall *call, GError **errp)
-{
-    call->ret = jo_array();
-    return true;
-}
-
 bool qmp_query_named_block_nodes(QmpCall *call, GError **errp)
 {
     call->ret = jo_array();

@@ -141,6 +141,7 @@ const HmpCommand hmp_commands[] = {
 
 const HmpCommand hmp_info_commands[] = {
     {"balloon", "", "show balloon information", hmp_info_balloon, {{NULL}}, NULL},
+    {"block", "", "show the drives of the guest", hmp_info_block, {{NULL}}, NULL},
     {"chardev", "", "show the character devices", hmp_info_chardev, {{NULL}}, NULL},
     {"cpus", "", "show infos for each CPU", hmp_info_cpus, {{NULL}}, NULL},
     {"dirty_rate", "", "show dirty rate information", hmp_info_dirty_rate, {{NULL}}, NULL},

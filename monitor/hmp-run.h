@@ -17,6 +17,8 @@ void hmp_info(HmpCall *call);
 /* cmd-balloon.c */
 void hmp_balloon(HmpCall *call);
 void hmp_info_balloon(HmpCall *call);
+/* cmd-block.c */
+void hmp_info_block(HmpCall *call);
 
 /* hmp-memory.c */
 void hmp_x(HmpCall *call);

@@ -131,3 +131,15 @@ def test_nobody_waits_for_a_disk_that_was_not_written(start):
     workload.wait_ready(a)
     migration.migrate(a, start("dst", args=FLUSH, traffic=0))
     assert flushes(a) == 0
+
+
+def test_drives_are_listed(start, tmp_path):
+    vm = start("vm", incoming=None, ready=False, drive=",cache=none", device=",id=first")
+    drive, = vm.qmp.cmd("query-block")
+    assert (drive["device"], drive["qdev"]) == ("disk0", "first")
+    inserted = drive["inserted"]
+    assert inserted["file"] == str(tmp_path / "image") and not inserted["ro"]
+    assert inserted["image"]["virtual-size"] == disk.MIB
+    assert inserted["cache"] == {"writeback": True, "direct": True, "no-flush": False}
+    text = vm.qmp.cmd("human-monitor-command", {"command-line": "info block"})
+    assert "Attached to:      first" in text and "writeback, direct" in text
