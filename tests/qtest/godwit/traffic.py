@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest that drives two disks and a network card at once, and idle devices beside them: what its
-machine needs, and the checks after a move. Every byte is checked: by the guest what it reads and
+"""A guest that drives two disks, a network card and, by interrupts, virtio-rng at once, and idle
+devices beside them: what its machine needs, and the checks after a move. Every byte is checked: by the guest what it reads and
 what comes back to it, from outside what it sends (echo.py) and what is in the images (disk.py)."""
 import os
 import re
 import tempfile
 
-from . import disk, echo, environment, migration, postcopy, workload
+from . import disk, echo, environment, migration, postcopy, rng, workload
 
 BOARD = "microvm,acpi=off,pic=off,pit=off,rtc=off"
 OTHERS = ["-device", "virtio-rng-device", "-device", "virtio-balloon-device", "-device",
@@ -39,7 +39,7 @@ class Traffic:
         self.folder.cleanup()
 
     def arguments(self):
-        return [*disk.arguments(self.images[0], self.layout),
+        return [*disk.arguments(self.images[0], self.layout, device=",serial=one"),
                 *disk.arguments(self.images[1], self.layout, ",cache=none", ",num-queues=4", 1),
                 "-netdev", f"stream,id=n0,addr.type=unix,addr.path={self.folder.name}/echo,"
                 "server=off", "-device", "virtio-net-device,netdev=n0", *self.others]
@@ -47,8 +47,8 @@ class Traffic:
     def machine(self, args=(), **options):
         """Arguments for Machine(); options go to the guest."""
         return dict(machine=BOARD, mem="64M", args=[*self.arguments(), *args], serial="socket",
-                    **workload.guest(accel="kvm", **{"mem": 8, "disk": 8, "net": 1, "report": 50,
-                                                     "sweep": 0, **options}))
+                    **workload.guest(accel="kvm", **{"mem": 8, "disk": 8, "net": 1, "rng": 1,
+                                                     "report": 50, "sweep": 0, **options}))
 
     def check(self, machine, passes=1, frames=30):
         """Until the guest here has read all of its disks again, has so many frames back and has
@@ -56,10 +56,13 @@ class Traffic:
         verified since the last check."""
         disk.wait_passes(machine, passes)
         net = machine.guest.wait_net(frames)
+        rng.wait_answers(machine)
         pages = workload.verify(machine)[0]
         compared = disk.compare(machine, self.images)
         assert self.echo.wrong == 0, f"{self.echo.wrong} frames of the guest came out wrong"
-        now = {"blocks read": disk.records(machine)[-1]["verified"], "frames echoed": net["echoed"],
+        last = disk.records(machine)[-1]
+        assert last["id"] == "one"
+        now = {"blocks read": last["verified"], "frames echoed": net["echoed"],
                "MB echoed": net["bytes"] // 1000000}
         fresh = {k: v - self.last.get(k, 0) for k, v in now.items()}
         self.last = now
