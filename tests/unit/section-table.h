@@ -116,18 +116,33 @@ static inline void section_map_free(SectionMap *map)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SectionMap, section_map_free)
 
+/* The section's part of the description that follows a stream. */
+static inline json_object *described(const VMStateNotes *notes)
+{
+    GString *text = g_string_new("{");
+    json_object *desc;
+
+    vmstate_describe(text, notes, 0);
+    desc = json_tokener_parse(g_string_append_c(text, '}')->str);
+    g_assert_nonnull(desc);
+    g_string_free(text, TRUE);
+    return desc;
+}
+
 /* The section's bytes now; *map says what lies where, if wanted. */
 static inline GByteArray *section_save(const SaveStateEntry *se, SectionMap **map)
 {
     g_autoptr(StreamWriter) w = stream_writer_new(NULL);
-    json_object *desc = json_object_new_object();
+    g_autoptr(GArray) notes = vmstate_notes_new();
     GError *err = NULL;
     GByteArray *bytes;
 
-    vmstate_save(w, se->vmsd, se->opaque, desc, &err);
+    vmstate_save(w, se->vmsd, se->opaque, notes, &err);
     g_assert_no_error(err);
     bytes = stream_writer_steal(w);
     if (map) {
+        json_object *desc = described(notes);
+
         *map = g_new0(SectionMap, 1);
         (*map)->leaves = g_array_new(FALSE, FALSE, sizeof(Leaf));
         (*map)->subs = g_array_new(FALSE, FALSE, sizeof(SubAt));
@@ -135,8 +150,8 @@ static inline GByteArray *section_save(const SaveStateEntry *se, SectionMap **ma
         g_array_set_clear_func((*map)->subs, sub_clear);
         (*map)->len = map_object(*map, desc, se->vmsd->name, 0);
         g_assert_cmpuint((*map)->len, ==, bytes->len); /* the description tells the truth */
+        json_object_put(desc);
     }
-    json_object_put(desc);
     return bytes;
 }
 
