@@ -9,8 +9,8 @@
  * What was pushed meanwhile is not pushed again.
  *
  * When the guest is stopped to run elsewhere, each vCPU's own thread fetches its registers while
- * the last memory is looked for (`early`). What an interrupt may still change (pending events, APIC,
- * mp_state) is fetched when it is saved.
+ * the last memory is looked for (`early`). What an interrupt may still change (pending events,
+ * APIC, mp_state) is fetched when it is saved.
  */
 #include "kvm.h"
 

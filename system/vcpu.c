@@ -2,8 +2,8 @@
 /*
  * vCPU threads: one per vCPU, parked while the guest is stopped.
  *
- * sched->lock (leaf) guards `run`, `quit`, the count of parked threads, what these are to do and the
- * throttle's times.
+ * sched->lock (leaf) guards `run`, `quit`, the count of parked threads, what these are to do and
+ * the throttle's times.
  * `run` is also read without it, at the top of each turn: a pauser clears it first and kicks then,
  * and a kick is sticky (vcpu.h), so that a vCPU either sees the flag or leaves the guest. The
  * pauser waits for the count; the count is what says that no vCPU touches guest memory any more,

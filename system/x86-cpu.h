@@ -186,8 +186,8 @@ struct X86CPU {
     X86Apic apic;
     /* What is here is newer than what the accelerator has; see kvm-state.c. */
     bool dirty;
-    /* The accelerator was given all of it, but for what runs by itself from the start on. Taken back
-     * by whoever changes what is here. */
+    /* The accelerator was given all of it, but for what runs by itself from the start on. Taken
+     * back by whoever changes what is here. */
     bool pushed;
     bool cpu_loaded;           /* the section `cpu` was pushed since the guest last ran */
     /* The time stamp counter is to be set at the next start: after a reset or a load. */

@@ -4,8 +4,8 @@
  *
  * Sections come in any order: decoding fills X86CPU and marks it dirty; `apply` pushes what is
  * there by then, so that a state this host can't hold fails the migration while the source still
- * has the guest; what a later section brings, and what runs by itself (time stamp counter, timers), is
- * pushed before the guest starts.
+ * has the guest; what a later section brings, and what runs by itself (time stamp counter, timers),
+ * is pushed before the guest starts.
  */
 #include "x86-cpu.h"
 
