@@ -63,7 +63,8 @@ typedef struct VirtIODeviceClass {
     /* Waits until every element that was popped for work on the host is pushed. */
     void (*drain)(VirtIODevice *vdev);
     /* I/O thread, while the guest is being stopped to run elsewhere: puts what was written on
-     * stable storage. May drop the lock. False: requests are in flight; called again after the next. */
+     * stable storage. May drop the lock. False: requests are in flight; called again after the
+     * next. */
     bool (*write_back)(VirtIODevice *vdev);
     /* The guest is about to run here: open, take locks. Not called twice in a row. */
     bool (*activate)(VirtIODevice *vdev, GError **errp);

@@ -20,6 +20,10 @@ enum {
     APIC_ICR = 0x300, APIC_LVT = 0x320, APIC_TMICT = 0x380, APIC_TMCCT = 0x390, APIC_TDCR = 0x3e0,
 };
 
+#define BASE_ENABLED  0x800u
+#define BASE_X2APIC   0x400u
+#define BASE_RESERVED 0x2ffu
+
 #define LVT_TIMER_MODE(lvt) ((lvt) >> 17 & 3)
 enum { TIMER_ONESHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 
@@ -144,6 +148,11 @@ static bool apic_post_load(void *opaque, int version_id, GError **errp)
     if (x->apic.dest_mode > 0xf) {
         return gw_fail(errp, GW_ERROR_PROTOCOL, "dest_mode: 0x%x has more than four bits",
                        x->apic.dest_mode);
+    }
+    if (x->apic.apicbase & BASE_RESERVED ||
+        (x->apic.apicbase & BASE_X2APIC && !(x->apic.apicbase & BASE_ENABLED))) {
+        return gw_fail(errp, GW_ERROR_PROTOCOL, "apicbase: 0x%x is no value of that register",
+                       (unsigned)x->apic.apicbase);
     }
     x->apic.count_shift = shift_of(x->apic.divide_conf);
     x->dirty = true;
