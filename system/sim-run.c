@@ -3,8 +3,8 @@
  * The workload's loop, on the vCPU's thread: visit, measure, pace, report, until kicked. It leaves
  * only between two visits, so that the state of a parked vCPU always says what memory holds.
  *
- * A kick sets `kicked` and wakes the pacing sleep under `lock`; it is sticky (vcpu.h). A visit that
- * waits in a page fault cannot be kicked: it leaves when its page is there.
+ * A kick sets `kicked` and wakes the pacing sleep under `lock`; it is sticky (vcpu.h). It also ends
+ * the wait for a page that is missing (sim-touch.c).
  *
  * Stalls: the time between the ends of two visits, less the sleep that the rate asked for. Time in
  * which the guest was stopped or throttled counts, as it would for a guest that looks at its clock.
@@ -35,9 +35,10 @@ void sim_vcpu_kick(VCPU *cpu)
     SimCpu *c = sim_cpu(cpu);
 
     pthread_mutex_lock(&c->lock);
-    __atomic_store_n(&c->kicked, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->kicked, true, __ATOMIC_SEQ_CST);
     pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
+    sim_touch_kick(cpu);
 }
 
 /* Ends early when kicked. */
@@ -72,12 +73,15 @@ static void count_wrong(SimState *s, uint64_t index, SimWrong kind)
     SIM_COUNT(s->wrong, 1);
 }
 
-void sim_visit(SimCpu *c)
+bool sim_visit(SimCpu *c)
 {
     SimState *s = &c->s;
     const uint64_t index = s->first + sim_pattern_page(s, s->pos);
     uint64_t *page = (uint64_t *)(c->host + index * SIM_PAGE_BYTES);
 
+    if (!sim_touch(c, page)) {
+        return false;
+    }
     if (s->pass > 0) { /* before, memory holds what it likes */
         const SimWrong kind = sim_page_verify(page, s, index, s->pass);
 
@@ -94,6 +98,7 @@ void sim_visit(SimCpu *c)
         s->pos = 0;
         SIM_COUNT(s->pass, 1);
     }
+    return true;
 }
 
 /* Bytes per second that apply now; 0: no limit. */
@@ -140,6 +145,7 @@ bool sim_vcpu_run(VCPU *cpu, GError **errp)
     SimCpu *c = sim_cpu(cpu);
     int64_t now = now_ns();
 
+    sim_touch_thread(c);
     if (c->last_ns) {
         sim_stall(&c->s, now - c->last_ns); /* stopped or throttled */
     }
@@ -154,7 +160,9 @@ bool sim_vcpu_run(VCPU *cpu, GError **errp)
         if (!is_due(c, now)) {
             continue;
         }
-        sim_visit(c);
+        if (!sim_visit(c)) {
+            continue;
+        }
         now = now_ns();
         sim_stall(&c->s, now - c->last_ns);
         c->last_ns = now;

@@ -15,6 +15,7 @@ static bool sim_init(Machine *m, const AccelConfig *conf, GError **errp)
         g_free(sim);
         return false;
     }
+    sim_touch_init();
     m->accel_state = sim;
     return true;
 }

@@ -13,6 +13,7 @@
 #define SYSTEM_SIM_H
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -92,6 +93,8 @@ typedef struct SimCpu {
     pthread_mutex_t lock; /* leaf; guards the sleep against a lost kick */
     pthread_cond_t wake;  /* CLOCK_MONOTONIC */
     bool kicked;          /* atomic; sticky until a vcpu_run() has seen it */
+    bool touching;        /* atomic; see sim-touch.c */
+    sigjmp_buf leave;     /* where a kick ends the touch */
     uint64_t dirtied;     /* atomic: pages written since vcpu_dirty_pages() */
     uint64_t limit;       /* atomic: bytes/s by vcpu_dirty_limit(); 0: none */
 } SimCpu;
@@ -127,11 +130,21 @@ SimWrong sim_page_verify(const uint64_t *page, const SimState *s, uint64_t index
                          uint64_t generation);
 const char *sim_wrong_name(SimWrong kind);
 
+/* ---- sim-touch.c ---- */
+void sim_touch_init(void);
+/* Before a touch, on the vCPU's thread. */
+void sim_touch_thread(SimCpu *c);
+/* After `kicked` was set; any thread. */
+void sim_touch_kick(VCPU *cpu);
+/* Reads from the page; false if a kick came before that was possible. The vCPU's thread. */
+bool sim_touch(SimCpu *c, const void *page);
+
 /* ---- sim-run.c ---- */
 bool sim_vcpu_run(VCPU *cpu, GError **errp);
 void sim_vcpu_kick(VCPU *cpu);
 /* One visit: verify, write, go on. */
-void sim_visit(SimCpu *c);
+/* False, and nothing has happened: a kick came while the page was missing. */
+bool sim_visit(SimCpu *c);
 /* Counts a gap of that length in which the workload could do nothing. */
 void sim_stall(SimState *s, int64_t ns);
 

@@ -84,6 +84,24 @@ def test_migrate_pause(broken, mode, side):
     finish(a, b)
 
 
+@pytest.mark.parametrize("accel", [pytest.param("kvm", marks=pytest.mark.kvm), "sim"])
+def test_a_guest_that_waits_for_a_page_can_be_stopped(broken, accel):
+    """...while nobody can send that page; it goes on with it later."""
+    a, b, net = broken("everything", accel=accel)
+    start(a, b, net)
+    net.cut()
+    wait_paused(a, b)
+    time.sleep(0.05)  # into the next missing page
+    b.qmp.cmd("stop")
+    assert b.run_state() == "paused"
+    reconnect(a, b, net)
+    migration.set_parameters(a, max_postcopy_bandwidth=0)
+    migration.wait_moved(a, b)
+    assert b.run_state() == "paused"
+    b.qmp.cmd("cont")
+    workload.verify(b)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_package_that_got_lost_can_be_taken_back(broken, mode):
     """The destination fails, and the source, which cannot know, is told that it may go on."""

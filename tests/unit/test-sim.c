@@ -41,7 +41,7 @@ static void cpu_free(SimCpu *c)
 static void run_visits(SimCpu *c, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        sim_visit(c);
+        g_assert_true(sim_visit(c));
     }
 }
 
