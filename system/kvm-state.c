@@ -117,11 +117,16 @@ bool kvm_fetch_part(X86CPU *x, X86Part part, GError **errp)
     }
 }
 
-/* The APIC's base is a control register: so a part is pushed as the whole. The section `apic` comes
- * before `cpu` as a rule, which will push it. */
+/* The APIC's base is a control register. The section `apic` comes before `cpu` as a rule, which
+ * will push everything: now only what tells whether this host takes it. */
 bool kvm_push_part(X86CPU *x, X86Part part, GError **errp)
 {
-    return (part == X86_PART_APIC && !x->cpu_loaded) || kvm_put_state(x->cpu, errp);
+    KvmVcpu *v = kvm_vcpu(x->cpu);
+
+    if (part == X86_PART_APIC && !x->cpu_loaded) {
+        return kvm_put_regs(v, errp) && kvm_put_lapic(v, errp);
+    }
+    return kvm_put_state(x->cpu, errp);
 }
 
 bool kvm_reset_vcpu(VCPU *cpu, GError **errp)

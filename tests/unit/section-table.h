@@ -116,32 +116,19 @@ static inline void section_map_free(SectionMap *map)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SectionMap, section_map_free)
 
-/* The section's part of the description that follows a stream. */
-static inline json_object *described(const VMStateNotes *notes)
-{
-    GString *text = g_string_new("{");
-    json_object *desc;
-
-    vmstate_describe(text, notes, 0);
-    desc = json_tokener_parse(g_string_append_c(text, '}')->str);
-    g_assert_nonnull(desc);
-    g_string_free(text, TRUE);
-    return desc;
-}
-
 /* The section's bytes now; *map says what lies where, if wanted. */
 static inline GByteArray *section_save(const SaveStateEntry *se, SectionMap **map)
 {
     g_autoptr(StreamWriter) w = stream_writer_new(NULL);
-    g_autoptr(GArray) notes = vmstate_notes_new();
     GError *err = NULL;
     GByteArray *bytes;
 
-    vmstate_save(w, se->vmsd, se->opaque, notes, &err);
+    vmstate_save(w, se->vmsd, se->opaque, NULL, &err);
     g_assert_no_error(err);
     bytes = stream_writer_steal(w);
     if (map) {
-        json_object *desc = described(notes);
+        g_autofree char *text = describe(se->vmsd, se->opaque);
+        json_object *desc = json_tokener_parse(text);
 
         *map = g_new0(SectionMap, 1);
         (*map)->leaves = g_array_new(FALSE, FALSE, sizeof(Leaf));

@@ -8,20 +8,6 @@
 
 #include <json.h>
 
-static char *describe(const VMStateDescription *vmsd, void *opaque)
-{
-    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
-    g_autoptr(GArray) notes = vmstate_notes_new();
-    GString *text = g_string_new("{");
-    GError *err = NULL;
-
-    vmstate_save(w, vmsd, opaque, notes, &err);
-    g_assert_no_error(err);
-    vmstate_describe(text, notes, 0);
-    g_string_append_c(text, '}');
-    return g_string_free(text, FALSE);
-}
-
 static void test_timer_only(void)
 {
     g_autoptr(Engine) e = engine_new("none", NULL);

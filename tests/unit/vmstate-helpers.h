@@ -104,4 +104,19 @@ static inline void assert_refuses(const VMStateDescription *vmsd, void *opaque, 
     assert_refuses_version(vmsd, opaque, vmsd->version_id, text, message);
 }
 
+/* The JSON description of what it encodes to. */
+static inline char *describe(const VMStateDescription *vmsd, void *opaque)
+{
+    g_autoptr(StreamWriter) w = stream_writer_new(NULL);
+    g_autoptr(GArray) notes = vmstate_notes_new();
+    GString *text = g_string_new("{");
+    GError *err = NULL;
+
+    vmstate_save(w, vmsd, opaque, notes, &err);
+    g_assert_no_error(err);
+    vmstate_describe(text, notes, 0);
+    g_string_append_c(text, '}');
+    return g_string_free(text, FALSE);
+}
+
 #endif
