@@ -63,19 +63,6 @@ static GByteArray *make_stream(const MachineConfig *c, const Bench *b)
     return stream_writer_steal(w);
 }
 
-/* A file of 1 MiB; the caller unlinks and frees. */
-static char *empty_image(void)
-{
-    char *path = NULL;
-    GError *err = NULL;
-    const int fd = g_file_open_tmp("device-load-XXXXXX", &path, &err);
-
-    g_assert_no_error(err);
-    g_assert_cmpint(ftruncate(fd, 1 << 20), ==, 0);
-    close(fd);
-    return path;
-}
-
 static bool no_command(void *opaque, StreamReader *r, uint16_t cmd, const uint8_t *payload,
                        uint16_t len, bool *quit, GError **errp)
 {
@@ -129,7 +116,7 @@ int main(int argc, char **argv)
     b.virtio = strcmp(argv[4], "virtio") == 0;
 
     g_autoptr(MachineConfig) c = kvm_config("host");
-    g_autofree char *image = b.virtio ? empty_image() : NULL;
+    g_autofree char *image = b.virtio ? virtio_empty_image() : NULL;
 
     if (b.virtio) {
         virtio_config(c, b.devices, b.queues, image);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How the load of many devices grows, edit by edit and as one transaction: a table and a chart of
-medians in bench/results/. Windows that stay or move, and virtio-blk. Needs /dev/kvm.
+medians in bench/results/. Windows that stay or move, virtio-blk, and a guest with virtio-blk that
+moves, whose outage is measured as well. Needs /dev/kvm.
 
-    bench/device_load_run.py [--runs 10] [--builddir build]
+    bench/device_load_run.py [--runs 10] [--builddir build] [--ways guest]
 """
 import argparse
 import json
@@ -13,20 +14,26 @@ import statistics
 import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
-DEVICES, QUEUES, WAYS = (1, 8, 24, 64), (1, 4, 16), ("stay", "move", "virtio")
+DEVICES, QUEUES, WAYS = (1, 8, 24, 64), (1, 4, 16), ("stay", "move", "virtio", "guest")
 GOAL = 0.2  # of the unbatched load time, 24 devices with 16 queues
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 860, 420, 70, 360
 COLOURS = {1: "#7aa6c2", 4: "#3a7d44", 16: "#b5482f"}
 
 
-def measure(binary, runs):
+def command(folder, way, devices, queues, runs):
+    numbers = [str(devices), str(queues), str(runs)]
+    return ([folder / "device-move", *numbers] if way == "guest"
+            else [folder / "device-load", *numbers, way])
+
+
+def measure(folder, ways, runs):
     """{(way, queues, devices, batched): medians of every number}"""
     found = {}
-    for way in WAYS:
+    for way in ways:
         for queues in QUEUES:
             for devices in DEVICES:
-                out = subprocess.run([binary, str(devices), str(queues), str(runs), way],
+                out = subprocess.run(command(folder, way, devices, queues, runs),
                                      check=True, capture_output=True, text=True).stdout
                 rows = [json.loads(line) for line in out.splitlines()]
                 for batched in (False, True):
@@ -39,25 +46,36 @@ def measure(binary, runs):
 
 def table(found):
     yield ("| devices are | devices | queues | edits | commits off/on | ioctls off/on | ms off | on "
-           "| ratio |")
-    yield "|---|---|---|---|---|---|---|---|---|"
+           "| ratio | outage ms off | on |")
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for (way, queues, devices, batched), off in found.items():
         if batched:
             continue
         on = found[way, queues, devices, True]
+        outage = (f"{off['outage_us'] / 1000:.2f} | {on['outage_us'] / 1000:.2f}"
+                  if way == "guest" else " | ")
         yield (f"| {way} | {devices} | {queues} | {off['edits']:.0f} | "
                f"{off['commits']:.0f} / {on['commits']:.0f} | "
                f"{off['ioctls']:.0f} / {on['ioctls']:.0f} | {off['load_us'] / 1000:.2f} | "
-               f"{on['load_us'] / 1000:.2f} | {on['load_us'] / off['load_us']:.3f} |")
+               f"{on['load_us'] / 1000:.2f} | {on['load_us'] / off['load_us']:.3f} | {outage} |")
+
+
+def ways_of(found):
+    return dict.fromkeys(k[0] for k in found)
 
 
 def verdicts(found):
     """(text, reached, most)"""
-    for way in WAYS:
+    for way in ways_of(found):
         off, on = (found[way, 16, 24, b]["load_us"] for b in (False, True))
         yield f"24 devices x 16 queues, {way}: load time of unbatched", on / off, GOAL
         a, b = (found[way, 16, n, True]["load_us"] for n in (8, 64))
         yield f"8 to 64 devices x 16 queues, {way}: growth per device", b / a / 8, 1.0
+        if way == "guest":
+            off, on = (found[way, 16, 24, b] for b in (False, True))
+            saved, shorter = (off[k] - on[k] for k in ("load_us", "outage_us"))
+            yield ("24 devices x 16 queues, guest: load time saved / outage saved",
+                   saved / shorter if shorter > 0 else math.inf, 1.1)
 
 
 def svg(found, way):
@@ -102,13 +120,15 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--builddir", default=str(TOP / "build"))
     p.add_argument("--runs", type=int, default=10)
+    p.add_argument("--ways", default=",".join(WAYS))
     args = p.parse_args()
-    found = measure(pathlib.Path(args.builddir).resolve() / "bench/device-load", args.runs)
+    folder = pathlib.Path(args.builddir).resolve() / "bench"
+    found = measure(folder, args.ways.split(","), args.runs)
     results = TOP / "bench/results"
     results.mkdir(exist_ok=True)
     text = "\n".join(table(found)) + "\n"
     (results / "device-load.md").write_text(text)
-    for way in WAYS:
+    for way in ways_of(found):
         (results / f"device-load-{way}.svg").write_text(svg(found, way))
     print(text)
     for what, reached, most in verdicts(found):

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Real devices for bench/device-load: a microvm on KVM with virtio-blk devices of several queues,
- * which share a read-only image, and a driver that brings them to DRIVER_OK by their registers
- * (legacy layout). One thread; no guest runs.
+ * Real devices for bench/device-load and device-move: a microvm on KVM with virtio-blk devices of
+ * several queues, which share a read-only image, and a driver that brings them to DRIVER_OK by
+ * their registers (legacy layout). One thread; no guest runs yet.
  */
 #ifndef BENCH_LOAD_VIRTIO_H
 #define BENCH_LOAD_VIRTIO_H
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <unistd.h>
 
 #include "boards.h"
 
@@ -17,6 +18,19 @@
 #define VIRTIO_RINGS_AT 0x400000u
 #define VIRTIO_RING_STEP 0x4000u
 #define VIRTIO_RING_ENTRIES 256u
+
+/* A file of 1 MiB; the caller unlinks and frees. */
+static inline char *virtio_empty_image(void)
+{
+    char *path = NULL;
+    GError *err = NULL;
+    const int fd = g_file_open_tmp("bench-XXXXXX", &path, &err);
+
+    g_assert_no_error(err);
+    g_assert_cmpint(ftruncate(fd, 1 << 20), ==, 0);
+    close(fd);
+    return path;
+}
 
 static inline void virtio_config(MachineConfig *c, unsigned devices, unsigned queues,
                                  const char *image)
