@@ -22,6 +22,7 @@
 #define PART_BYTES      (16u << 20)         /* of one PART when nothing limits the rate */
 #define ACK_LOOK_NS     (10 * 1000 * 1000)  /* between two looks while an ack is missing */
 #define MAX_POLISH      8                   /* extra passes that only shorten the pause */
+#define LAST_WORD_NS    (100 * 1000 * 1000) /* for what the destination said before it hung up */
 
 /* The bandwidth window. Migration thread only. */
 typedef struct Pace {
@@ -382,7 +383,12 @@ static GError *explain(MigrationState *ms, GError *err)
                              err->message);
     } else if (ms->out.return_path && !g_error_matches(err, GW_ERROR, GW_ERROR_CANCELLED)) {
         const ReturnPathNews *news = return_path_news(ms->out.return_path);
+        const int64_t until = ms_now_ns(ms) + LAST_WORD_NS;
 
+        /* Whoever closed the channel said why just before: it may not have been read yet. */
+        while (g_error_matches(err, GW_ERROR, GW_ERROR_IO) && !news->ended && !news->shut &&
+               outgoing_wait(ms, until)) {
+        }
         if (news->shut && news->shut_value) {
             better = g_error_new(GW_ERROR, GW_ERROR_PROTOCOL, "Sibling indicated error %u (%s)",
                                  news->shut_value, err->message);

@@ -16,6 +16,7 @@
 #include "blackout.h"
 #include "error.h"
 #include "return-path.h"
+#include "trace.h"
 #include "vmdesc.h"
 
 bool switchover_stop_guest(MigrationState *ms, GError **errp)
@@ -56,24 +57,37 @@ bool switchover_pause(MigrationState *ms, GError **errp)
            gw_fail(errp, GW_ERROR_CANCELLED, "migration cancelled");
 }
 
-/* The destination loads the devices while this is written. */
-static bool send_description(MigrationState *ms, StreamWriter *w, const VMDesc *vmdesc,
-                             GError **errp)
+/* The text stays until the flush. */
+static GString *put_description(MigrationState *ms, StreamWriter *w, const VMDesc *vmdesc)
 {
-    const int64_t start = ms_now_ns(ms);
     GString *text = vmdesc_text(ms, vmdesc);
-    bool ok;
 
     savevm_put_vmdesc(w, text->str);
-    ok = stream_flush(w, errp);
+    return text;
+}
+
+/* The destination loads the devices while this is written. It needs none of it: where this cannot
+ * be written, what counts is whether it says that it has loaded the guest. */
+static void send_description(MigrationState *ms, StreamWriter *w, const VMDesc *vmdesc)
+{
+    const int64_t start = ms_now_ns(ms);
+    GString *text = put_description(ms, w, vmdesc);
+    g_autoptr(GError) err = NULL;
+
+    if (!stream_flush(w, &err)) {
+        trace_event(migration_description_lost, "%s", err->message);
+    }
     g_string_free(text, TRUE);
     blackout_lap(ms, &ms->out.blackout.description_ns, start);
-    return ok;
 }
 
 static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
 {
     g_autoptr(VMDesc) vmdesc = gw_compat(ms)->suppress_vmdesc ? NULL : vmdesc_new();
+    /* Without a return path the destination may start, and hang up, as soon as it has the end of
+     * the devices: then an error of a later write would say nothing about who has the guest. */
+    const bool later = vmdesc && ms->out.return_path;
+    GString *text = NULL;
     int64_t start = ms_now_ns(ms);
     bool ok;
 
@@ -87,9 +101,19 @@ static bool send_devices(MigrationState *ms, StreamWriter *w, GError **errp)
     stream_put_u8(w, QEMU_VM_EOF);
     /* From here on the destination may have all that it needs. */
     ms->out.sent_everything = true;
+    if (vmdesc && !later) {
+        text = put_description(ms, w, vmdesc);
+        start = blackout_lap(ms, &ms->out.blackout.description_ns, start);
+    }
     ok = stream_flush(w, errp);
     blackout_lap(ms, &ms->out.blackout.transfer_ns, start);
-    return ok && (!vmdesc || send_description(ms, w, vmdesc, errp));
+    if (text) {
+        g_string_free(text, TRUE);
+    }
+    if (ok && later) {
+        send_description(ms, w, vmdesc);
+    }
+    return ok;
 }
 
 bool switchover_send_last_pages(MigrationState *ms, StreamWriter *w, bool in_postcopy,

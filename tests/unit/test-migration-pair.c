@@ -151,6 +151,37 @@ static void test_peer_vanishes(void)
     }
 }
 
+/* A destination that says "loaded" and hangs up before it has read the description owns the guest:
+ * the source's failing write changes nothing about that. */
+static void test_description_is_not_wanted(void)
+{
+    static const uint8_t loaded[] = {0, 1, 0, 4, 0, 0, 0, 0}; /* SHUT 0 */
+    ToyMachine *src = toy_machine_new(16, false);
+    g_autoptr(GwChannel) a = NULL;
+    g_autoptr(GwChannel) b = NULL;
+    g_autofree char *error = NULL;
+    GString *seen = g_string_new(NULL);
+    GError *err = NULL;
+    char c;
+
+    toy_set_cap(src, MIGRATION_CAP_RETURN_PATH, true);
+    g_assert_true(gw_channel_mem_pair(16, &a, &b)); /* most of the description is unwritten yet */
+    gw_migrate_channel(src->ms, a, &err);
+    g_assert_no_error(err);
+    while (!g_str_has_suffix(seen->str, "{\"configuration\"") &&
+           gw_channel_read_all(b, &c, 1, NULL)) {
+        g_string_append_c(seen, c ? c : ' ');
+    }
+    g_assert_true(gw_channel_write_all(b, loaded, sizeof(loaded), NULL));
+    gw_channel_shutdown(b);
+    gw_migration_wait(src->ms);
+    g_assert_cmpint(toy_out_status(src, &error), ==, MIGRATION_STATUS_COMPLETED);
+    g_assert_false(toy_is_running(src));
+    g_assert_cmpstr(toy_run_state(src), ==, "postmigrate");
+    g_string_free(seen, TRUE);
+    toy_machine_free(src);
+}
+
 /* The destination refuses the device state: the source hears it and goes on, at once: the dirty log
  * ends after that. */
 static void test_destination_refuses(void)
@@ -189,6 +220,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pair/pause-before-switchover", test_pause_before_switchover);
     g_test_add_func("/pair/cancel-then-again", test_cancel_then_again);
     g_test_add_func("/pair/peer-vanishes", test_peer_vanishes);
+    g_test_add_func("/pair/description-is-not-wanted", test_description_is_not_wanted);
     g_test_add_func("/pair/destination-refuses", test_destination_refuses);
     return g_test_run();
 }
