@@ -109,13 +109,10 @@ void prefetch_stream_advance(PrefetchStream *s, uint64_t page)
 /* Where the walk is after `steps` more steps: [*from, *to]. */
 static void places(const PrefetchStream *s, uint64_t steps, int64_t *from, int64_t *to)
 {
-    const uint64_t round_up = (UINT64_C(1) << PREFETCH_FRACTION) - 1;
-
     if (s->step) {
         *from = *to = s->pos + (int64_t)(steps * s->step);
     } else {
-        *from = s->pos + (int64_t)(steps * s->lo >> PREFETCH_FRACTION);
-        *to = s->pos + (int64_t)((steps * s->hi + round_up) >> PREFETCH_FRACTION);
+        prefetch_places(s->pos, s->lo, s->hi, steps, from, to);
     }
 }
 

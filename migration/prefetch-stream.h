@@ -43,6 +43,16 @@ typedef struct PrefetchRecent {
     unsigned newest, count;
 } PrefetchRecent;
 
+/* Where a walk is `steps` steps after pos: [*from, *to]; the stride is between lo and hi. */
+static inline void prefetch_places(int64_t pos, uint64_t lo, uint64_t hi, uint64_t steps,
+                                   int64_t *from, int64_t *to)
+{
+    const uint64_t round_up = (UINT64_C(1) << PREFETCH_FRACTION) - 1;
+
+    *from = pos + (int64_t)(steps * lo >> PREFETCH_FRACTION);
+    *to = pos + (int64_t)((steps * hi + round_up) >> PREFETCH_FRACTION);
+}
+
 /* prefetch-stream.c */
 
 typedef enum PrefetchMatch {

@@ -66,15 +66,6 @@ static void take_offers(PrefetchAhead *a)
     __atomic_store_n(&a->news, false, __ATOMIC_RELAXED);
 }
 
-/* Where the walk is after `steps` steps from its last request: [*from, *to]. */
-static void places(const PrefetchWalk *w, uint64_t steps, int64_t *from, int64_t *to)
-{
-    const uint64_t round_up = (UINT64_C(1) << PREFETCH_FRACTION) - 1;
-
-    *from = w->pos + (int64_t)(steps * w->lo >> PREFETCH_FRACTION);
-    *to = w->pos + (int64_t)((steps * w->hi + round_up) >> PREFETCH_FRACTION);
-}
-
 /* The next host page of the walk that was not sent yet. */
 static bool walk_page(MigrationState *ms, PrefetchWalk *w, PageRange *range)
 {
@@ -86,7 +77,7 @@ static bool walk_page(MigrationState *ms, PrefetchWalk *w, PageRange *range)
     for (unsigned looked = 0; looked < EMPTY_MAX; steps++) {
         int64_t from, to;
 
-        places(w, steps, &from, &to);
+        prefetch_places(w->pos, w->lo, w->hi, steps, &from, &to);
         if (to - from > SPREAD_MAX) {
             return false;
         }
