@@ -6,6 +6,7 @@ import os
 import pytest
 
 from godwit import echo, environment, migration, workload
+from godwit.fixtures import echo_on_taps
 from hops import switches
 
 pytestmark = pytest.mark.kvm
@@ -57,18 +58,8 @@ def test_a_guest_with_a_card_moves_back_and_forth(machines, stock, layout):
 def test_a_card_with_two_queue_pairs_on_taps(machines):
     """Stock's own tap backends; offloads and virtio_net_hdr on both sides."""
     stock = environment.stock_qemu() or pytest.skip("no qemu-system-x86_64 here")
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("needs /dev/net/tun and the right to make interfaces")
-    server, taps = echo.PacketEcho(), []
-    try:
-        for i in range(3):
-            taps.append(echo.Tap(f"gi{os.getpid() % 100000}-{i}", queues=2))
-            server.add(taps[-1].sock)
-    except OSError as e:
-        pytest.skip(f"no tap interface can be made here: {e}")
-    server.start()
     godwit, here = environment.godwit_bin(), None
-    try:
+    with echo_on_taps(3, "gi") as (taps, server):
         for i, command in enumerate([stock, godwit, stock]):
             fds = taps[i].fds
             args = ["-netdev", f"tap,id=n0,fds={':'.join(map(str, fds))}",
@@ -81,7 +72,3 @@ def test_a_card_with_two_queue_pairs_on_taps(machines):
             assert seen["pairs"] == 2
             here = there
         assert server.wrong == 0 and all(server.by_link[i] for i in range(3))
-    finally:
-        server.close()
-        for tap in taps:
-            tap.close()

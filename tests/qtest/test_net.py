@@ -8,6 +8,7 @@ import time
 import pytest
 
 from godwit import echo, environment, migration, postcopy, workload
+from godwit.fixtures import echo_on_taps
 from godwit.machine import StartError
 
 pytestmark = pytest.mark.kvm
@@ -246,20 +247,8 @@ def test_a_client_connects_again(machines):
 @pytest.fixture
 def taps():
     """Two tap interfaces with two queues each, and an echo on both."""
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("needs /dev/net/tun and the right to make interfaces")
-    server, made = echo.PacketEcho(), []
-    try:
-        for i in range(2):
-            made.append(echo.Tap(f"gw{os.getpid() % 100000}-{i}", queues=2))
-            server.add(made[-1].sock)
-    except OSError as e:
-        pytest.skip(f"no tap interface can be made here: {e}")
-    server.start()
-    yield made, server
-    server.close()
-    for tap in made:
-        tap.close()
+    with echo_on_taps(2, "gw") as made:
+        yield made
 
 
 def test_queues_of_a_tap(machines, taps):

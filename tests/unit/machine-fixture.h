@@ -6,6 +6,7 @@
 #ifndef TESTS_MACHINE_FIXTURE_H
 #define TESTS_MACHINE_FIXTURE_H
 
+#include <glib/gstdio.h>
 #include <sched.h>
 #include <string.h>
 
@@ -172,6 +173,22 @@ static inline Machine *fixture_machine(const MachineConfig *c)
     g_assert_no_error(err);
     g_assert_nonnull(m);
     return m;
+}
+
+/* Takes the files of a test away, the folder, and the name. */
+static inline void fixture_remove_dir(char *dir)
+{
+    GDir *d = g_dir_open(dir, 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(d))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+
+        g_unlink(path);
+    }
+    g_dir_close(d);
+    g_rmdir(dir);
+    g_free(dir);
 }
 
 #endif

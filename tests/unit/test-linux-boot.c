@@ -3,7 +3,6 @@
  * header out of bounds, ten thousand mutated images, and the MP table of the microvm. */
 #include <asm/bootparam.h>
 #include <glib.h>
-#include <glib/gstdio.h>
 
 #include "boards.h"
 #include "machine-fixture.h"
@@ -371,21 +370,6 @@ static void test_words(void)
     machine_free(m);
 }
 
-static void remove_dir(void)
-{
-    GDir *d = g_dir_open(dir, 0, NULL);
-    const char *name;
-
-    while ((name = g_dir_read_name(d))) {
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-
-        g_unlink(path);
-    }
-    g_dir_close(d);
-    g_rmdir(dir);
-    g_free(dir);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -402,6 +386,6 @@ int main(int argc, char **argv)
 
     int rc = g_test_run();
 
-    remove_dir();
+    fixture_remove_dir(dir);
     return rc;
 }

@@ -2,7 +2,6 @@
 /* The microvm board: where RAM and firmware lie, firmware whose size a stream decides, fw_cfg by
  * port and by DMA, properties, and a whole machine moved to another one through a file. */
 #include <glib.h>
-#include <glib/gstdio.h>
 
 #include "boards.h"
 #include "machine-fixture.h"
@@ -264,21 +263,6 @@ static void test_free_while_migrating(void)
     machine_free(dst);
 }
 
-static void remove_dir(void)
-{
-    GDir *d = g_dir_open(dir, 0, NULL);
-    const char *name;
-
-    while ((name = g_dir_read_name(d))) {
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-
-        g_unlink(path);
-    }
-    g_dir_close(d);
-    g_rmdir(dir);
-    g_free(dir);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -294,6 +278,6 @@ int main(int argc, char **argv)
 
     int rc = g_test_run();
 
-    remove_dir();
+    fixture_remove_dir(dir);
     return rc;
 }

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What all suites share: machines that end with their test, and a limit to every test's time."""
+import contextlib
+import os
 import signal
 
 import pytest
 
-from . import workload
+from . import echo, workload
 from .machine import Machine
 
 LIMIT = 300  # seconds
@@ -49,3 +51,24 @@ def pair(machines):
         return a, b
 
     return make
+
+
+@contextlib.contextmanager
+def echo_on_taps(count, prefix):
+    """(interfaces with two queues each, an echo on all of them); skips where none can be made."""
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        pytest.skip("needs /dev/net/tun and the right to make interfaces")
+    server, taps = echo.PacketEcho(), []
+    try:
+        for i in range(count):
+            taps.append(echo.Tap(f"{prefix}{os.getpid() % 100000}-{i}", queues=2))
+            server.add(taps[-1].sock)
+    except OSError as e:
+        pytest.skip(f"no tap interface can be made here: {e}")
+    server.start()
+    try:
+        yield taps, server
+    finally:
+        server.close()
+        for tap in taps:
+            tap.close()
