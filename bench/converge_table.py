@@ -4,6 +4,8 @@
 `found` is {row: {"VMM way": [run, ...]}}; a row is a guest and a link, see row_name()."""
 import statistics
 
+import verdict
+
 VALUES = {"total_s": "s", "lost_percent": "% of operations", "lost_s": "s of operations",
           "downtime_ms": "ms", "throttle": "%", "sent_gb": "GB"}
 COLUMNS = (("QEMU auto-converge", "stock auto-converge"), ("auto-converge", "godwit auto-converge"),
@@ -52,8 +54,7 @@ def print_medians(found, monitor=None):
             print(f"{row:24} {what:24} " +
                   " ".join(f"{median(found, row, what, v):13.2f}" for v in VALUES))
     print()
-    for text, ratio, most in judge(found, monitor):
-        print(f"{text}: {ratio:.2f} (goal: at most {most}) {'ok' if ratio <= most else 'MISSED'}")
+    verdict.print_goals(judge(found, monitor))
 
 
 def cell(found, row, what):

@@ -22,6 +22,7 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import postcopy_run as common  # noqa: E402
+import verdict  # noqa: E402
 import precopy_run  # noqa: E402
 from godwit import disk, echo, environment  # noqa: E402
 
@@ -89,8 +90,7 @@ def print_medians(found):
         print(f"{vmm:8} {median(found, vmm, 'outage_ms'):10.2f} "
               f"{median(found, vmm, 'downtime_ms'):12.1f} {median(found, vmm, 'total_ms'):10.0f}")
     print()
-    for text, ratio, most in judge(found):
-        print(f"{text}: {ratio:.2f} (goal: at most {most}) {'ok' if ratio <= most else 'MISSED'}")
+    verdict.print_goals(judge(found))
 
 
 def main():

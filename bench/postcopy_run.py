@@ -22,6 +22,7 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import felt  # noqa: E402
+import verdict  # noqa: E402
 from rows_postcopy import PATTERNS, VALUES, VARIANTS, goals  # noqa: E402
 from godwit import environment, migration  # noqa: E402
 from godwit.machine import Machine  # noqa: E402
@@ -233,8 +234,7 @@ def print_medians(found):
                 print(f"{row:10} {variant:8} {vmm:6} " +
                       " ".join(f"{m[v]:11.0f}" for v in VALUES))
     print()
-    for text, ratio, most in judge(found):
-        print(f"{text}: {ratio:.2f} (goal: at most {most}) {'ok' if ratio <= most else 'MISSED'}")
+    verdict.print_goals(judge(found))
 
 
 def version_of(command):

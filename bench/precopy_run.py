@@ -21,6 +21,7 @@ sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import felt  # noqa: E402
 import postcopy_run as common  # noqa: E402
+import verdict  # noqa: E402
 from godwit import environment, migration  # noqa: E402
 
 # What the guest does (words of its command line), the machine's memory and the downtime limit.
@@ -148,8 +149,7 @@ def print_medians(found):
             print(f"{row:8} {vmm:6} " +
                   " ".join(f"{median(found, row, vmm, v):12.2f}" for v in VALUES))
     print()
-    for text, ratio, most in judge(found):
-        print(f"{text}: {ratio:.2f} (goal: at most {most}) {'ok' if ratio <= most else 'MISSED'}")
+    verdict.print_goals(judge(found))
 
 
 def main():

@@ -21,6 +21,7 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "tests/qtest"), str(TOP / "bench")]
 
 import postcopy_run as common  # noqa: E402
+import verdict  # noqa: E402
 import precopy_run  # noqa: E402
 from godwit import environment, migration  # noqa: E402
 
@@ -120,8 +121,7 @@ def print_medians(found):
             print(f"{row:10} {variant:6} " +
                   " ".join(f"{median(found, row, variant, v):12.2f}" for v in VALUES))
     print()
-    for text, ratio, most in judge(found):
-        print(f"{text}: {ratio:.2f} (goal: at most {most}) {'ok' if ratio <= most else 'MISSED'}")
+    verdict.print_goals(judge(found))
 
 
 def main():
